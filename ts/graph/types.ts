@@ -1,0 +1,169 @@
+// The contract between the graph and its modules. A module declares connectors and parameters (SPEC section 4),
+// says what its outputs look like before any GPU work, and adds buffers and nodes to the plan.
+
+import type { Place } from '../errors.js';
+import type { BindingKind, DeviceInfo } from '../gpu/types.js';
+
+export type ConnectorType = 'read' | 'write' | 'source' | 'sink';
+export type Channels = 'rgba' | 'ssbo';
+export type Format = 'f16' | 'f32' | 'ui8' | 'ui16';
+
+export interface ConnectorSpec {
+  name: string;
+  type: ConnectorType;
+  channels: Channels | '*';
+  format: Format | '*';
+  /** An input that may stay unconnected. */
+  optional?: boolean;
+}
+
+export interface ParamSpec {
+  name: string;
+  type: 'int' | 'float' | 'string' | 'enum';
+  default: number | string;
+  /** enum: the values by name. */
+  values?: readonly string[];
+  /** int, float: inclusive bounds, checked when the graph is read. */
+  min?: number;
+  max?: number;
+  /** Number of values; default 1. */
+  count?: number;
+  /** Whether keyframes and paramsub/inc/dec make sense: the module reads it anew each frame. */
+  animated?: boolean;
+  doc: string;
+}
+
+/** What flows over a connection, known before any GPU work. Images are row-major storage buffers, 4 channels a pixel. */
+export interface PortShape {
+  channels: Channels;
+  format: Format;
+  /** rgba: pixels of one tile. ssbo: `width` elements of `format`, height 1 unless it is a matrix. */
+  width: number;
+  height: number;
+  /** Tiles, one after the other in memory (a batch); 1 for a picture. */
+  count: number;
+  /** The noise profile that belongs to a picture, where its module knows it. */
+  noise?: { a: number; b: number };
+  /** Text that goes behind a LUT's data (the weights' description). */
+  text?: string;
+  /** Whether the contents change from frame to frame because of the host (a sequence). */
+  perFrame?: boolean;
+}
+
+/** A buffer of the plan; becomes (or shares) a GPU buffer when the plan is allocated. */
+export interface PlanBuffer {
+  readonly id: number;
+  readonly name: string;
+  readonly bytes: number;
+  /** Keeps its contents from frame to frame, so never shares memory. */
+  readonly persistent: boolean;
+  /** Contents before frame 0. */
+  readonly init?: 'zero' | Uint8Array;
+}
+
+export interface Port {
+  shape: PortShape;
+  buffer: PlanBuffer;
+}
+
+/** One dispatch. Barriers come from `uses`. */
+export interface NodeDesc {
+  /** Unique in its module: "fwd", "up 2". */
+  label: string;
+  /** File under glsl/ without ending: "kpn/fwd"; `variant` names one of its builds ("plain", "khr", "f32"). */
+  kernel: string;
+  variant?: string;
+  spec?: Record<number, number | boolean | { f: number }>;
+  push?: Uint8Array;
+  groups: [number, number, number];
+  /** Binding = index. */
+  uses: { buffer: PlanBuffer; access: 'r' | 'w' | 'rw'; kind?: BindingKind }[];
+  subgroupSize?: number;
+  fullSubgroups?: boolean;
+}
+
+export interface InstanceInfo {
+  module: string;
+  inst: string;
+  /** Where the graph file names it. */
+  place: Place;
+}
+
+/** Reading parameters, with the place they were set at for messages. */
+export interface ParamReader {
+  /** The value at a frame (keyframes applied). */
+  float(name: string, frame?: number): number;
+  int(name: string, frame?: number): number;
+  string(name: string): string;
+  /** Whether the graph sets it (else it has its default). */
+  isSet(name: string): boolean;
+  /** Where it was set, or where the module was named. */
+  place(name: string): Place;
+  /** Whether its value differs between frames. */
+  isAnimated(name: string): boolean;
+}
+
+export interface ShapeContext {
+  info: InstanceInfo;
+  params: ParamReader;
+  frames: number;
+  /** Shapes at the inputs; undefined where unconnected. */
+  input(name: string): PortShape | undefined;
+  /** Whether anything reads this output. */
+  isConnected(output: string): boolean;
+  /** Folder of the graph file: inputs are relative to it. */
+  graphDir: string;
+  warn(message: string): void;
+}
+
+export interface BuildContext extends ShapeContext {
+  device: DeviceInfo;
+  port(name: string): Port | undefined;
+  /** The buffer of an output declared by `shapes`; allocated even when nothing reads it. `persistent` where it must survive frames. */
+  output(name: string, options?: { persistent?: boolean; init?: 'zero' | Uint8Array }): PlanBuffer;
+  buffer(name: string, bytes: number, options?: { persistent?: boolean; init?: 'zero' | Uint8Array }): PlanBuffer;
+  node(desc: NodeDesc): void;
+  /** Copies from buffer to buffer in the frame, ordered with the nodes. */
+  copy(src: PlanBuffer, dst: PlanBuffer, bytes: number): void;
+}
+
+/** What a module may do between submits; the device is idle. */
+export interface FrameContext {
+  write(buffer: PlanBuffer, data: ArrayBufferView, offset?: number): void;
+  read(buffer: PlanBuffer, offset?: number, bytes?: number): Promise<Uint8Array>;
+  params: ParamReader;
+}
+
+/** A number shown in the progress line, by a module that trains. */
+export interface Status {
+  /** "loss", "|g|", "skipped"; in the order to show. */
+  values: { name: string; value: number }[];
+  /** Sentences to print once, e.g. about NaN pixels. */
+  warnings?: string[];
+}
+
+export interface ModuleInstance {
+  /**
+   * The shapes of the outputs; checks parameters and inputs, reads headers of files. Throws InputError. No GPU.
+   * Called once, in topological order.
+   */
+  shapes(ctx: ShapeContext): Promise<Record<string, PortShape>> | Record<string, PortShape>;
+  /** Adds buffers and nodes to the plan. */
+  build(ctx: BuildContext): void;
+  /** Before frame `frame`; needed where a source or an animated parameter changes. Frame 0 always gets it. */
+  beforeFrame?(ctx: FrameContext, frame: number): Promise<void> | void;
+  /** True where `beforeFrame` must be called before this frame (later than 0): ends a submit there. */
+  changesAt?(frame: number): boolean;
+  /** A sink: writes what arrived. `frame` names the file of a sequence. */
+  write?(input: { shape: PortShape; data: Uint8Array }, frame: number): Promise<string>;
+  /** After a slice of frames: numbers for the progress line. */
+  status?(ctx: FrameContext): Promise<Status>;
+}
+
+export interface ModuleType {
+  name: string;
+  doc: string;
+  connectors: readonly ConnectorSpec[];
+  params: readonly ParamSpec[];
+  create(info: InstanceInfo): ModuleInstance;
+}

@@ -1,0 +1,6 @@
+// The one place that knows where the package lies on disk.
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The package's root folder: the parent of `dist/` (or of `ts/` under jest). */
+export const packageRoot: string = join(dirname(fileURLToPath(import.meta.url)), '..');
