@@ -107,7 +107,7 @@ export interface ShapeContext {
   info: InstanceInfo;
   params: ParamReader;
   frames: number;
-  /** Shapes at the inputs; undefined where unconnected. */
+  /** Shapes at the inputs; undefined where unconnected (or, in the first of two passes, where a feedback's source comes later). */
   input(name: string): PortShape | undefined;
   /** Whether anything reads this output. */
   isConnected(output: string): boolean;
@@ -129,6 +129,7 @@ export interface BuildContext extends ShapeContext {
 
 /** What a module may do between submits; the device is idle. */
 export interface FrameContext {
+  /** Only into persistent buffers: others share their memory. */
   write(buffer: PlanBuffer, data: ArrayBufferView, offset?: number): void;
   read(buffer: PlanBuffer, offset?: number, bytes?: number): Promise<Uint8Array>;
   params: ParamReader;
@@ -145,7 +146,7 @@ export interface Status {
 export interface ModuleInstance {
   /**
    * The shapes of the outputs; checks parameters and inputs, reads headers of files. Throws InputError. No GPU.
-   * Called once, in topological order.
+   * Called once, in topological order (graphs where a feedback's source comes later: all modules are created and asked twice).
    */
   shapes(ctx: ShapeContext): Promise<Record<string, PortShape>> | Record<string, PortShape>;
   /** Adds buffers and nodes to the plan. */
@@ -154,7 +155,15 @@ export interface ModuleInstance {
   beforeFrame?(ctx: FrameContext, frame: number): Promise<void> | void;
   /** True where `beforeFrame` must be called before this frame (later than 0): ends a submit there. */
   changesAt?(frame: number): boolean;
-  /** A sink: writes what arrived. `frame` names the file of a sequence. */
+  /**
+   * While the device works on earlier frames: load what `beforeFrame(ctx, frame)` will upload. Called only for frames where
+   * `changesAt` holds, before `beforeFrame`, not for frame 0; never twice at once.
+   */
+  prepare?(frame: number): Promise<void> | void;
+  /**
+   * A sink: writes what arrived at its (one) sink connector and returns the file's name, '' where it writes none.
+   * `frame` names the file of a sequence. May overlap the following frames' GPU work; never called twice at once.
+   */
   write?(input: { shape: PortShape; data: Uint8Array }, frame: number): Promise<string>;
   /** After a slice of frames: numbers for the progress line. */
   status?(ctx: FrameContext): Promise<Status>;
