@@ -108,6 +108,8 @@ class Builder {
     }
     const source = this.node(s, s.from.module, s.from.inst);
     const output = this.connector(s, s.from, source, false);
+    if (s.feedback && input.type === 'sink')
+      throw new InputError('CFG_FEEDBACK_SINK', `a sink can't be fed by feedback: ${node.key} writes what its frame made`, { place: { ...s.place }, hint: 'use connect:' });
     const why = mismatch(output, input);
     if (why !== undefined)
       throw new InputError('CFG_MISMATCH', `${source.key}:${output.name} doesn't fit ${node.key}:${input.name}: ${why}`, { place: placeOf(s, s.from.connector) });

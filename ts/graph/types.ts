@@ -149,6 +149,8 @@ export interface ModuleInstance {
    * Called once, in topological order (graphs where a feedback's source comes later: all modules are created and asked twice).
    */
   shapes(ctx: ShapeContext): Promise<Record<string, PortShape>> | Record<string, PortShape>;
+  /** After `shapes`: how many frames the run must have whatever the graph says (checking derivatives); undefined: the graph decides. */
+  frames?(): number | undefined;
   /** Adds buffers and nodes to the plan. */
   build(ctx: BuildContext): void;
   /** Before frame `frame`; needed where a source or an animated parameter changes. Frame 0 always gets it. */

@@ -1,0 +1,146 @@
+// A plan on a device: memory, kernels, and the program that is one frame.
+
+import { GpuError } from '../errors.js';
+import type { BufferView, Device, GpuBuffer, Kernel, Op, Program } from '../gpu/types.js';
+import { stepName, type Plan, type Slot, type Step } from './plan.js';
+import type { NodeDesc, PlanBuffer } from './types.js';
+
+/** SPIR-V of a file under glsl/ without ending, and of one of its variants. */
+export type SpirvLoader = (kernel: string, variant?: string) => Uint8Array;
+
+const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to;
+
+export class DevicePlan {
+  private readonly memory = new Map<Slot, GpuBuffer>();
+  private readonly kernels = new Map<NodeDesc, Kernel>();
+  readonly program: Program;
+  /** For each op of the program its step; undefined for barriers. */
+  readonly opSteps: (Step | undefined)[] = [];
+
+  /** Allocates and compiles everything. Throws GpuError OUT_OF_MEMORY before it allocates what can't fit. */
+  constructor(
+    readonly plan: Plan,
+    private readonly device: Device,
+    load: SpirvLoader,
+  ) {
+    this.checkMemory();
+    try {
+      for (const slot of plan.slots) this.memory.set(slot, device.buffer(slotName(slot), roundUp(slot.bytes, 16), slot.uniform ? { uniform: true } : {}));
+      for (const step of plan.steps) if (step.kind === 'node') this.kernels.set(step.desc, this.kernel(step.desc, load));
+      this.initialise();
+      this.program = device.program(this.ops(), 'frame');
+    } catch (error) {
+      this.freeMemory();
+      throw error;
+    }
+  }
+
+  get bytes(): number {
+    return this.plan.slots.reduce((sum, slot) => sum + roundUp(slot.bytes, 16), 0);
+  }
+
+  /** Fills buffers that have contents before frame 0. */
+  private initialise(): void {
+    for (const b of this.plan.buffers) {
+      const slot = this.plan.slotOf.get(b);
+      if (b.init === undefined || slot === undefined) continue;
+      if (b.init === 'zero' || b.init.byteLength < b.bytes) this.gpu(slot).fill(0);
+      if (b.init !== 'zero') this.gpu(slot).write(b.init);
+    }
+  }
+
+  private checkMemory(): void {
+    const { budget } = this.device.memory();
+    const { name, limits } = this.device.info;
+    const hint = 'use smaller pictures or tiles, a smaller batch, or a device with more memory';
+    if (this.bytes > budget) throw new GpuError('OUT_OF_MEMORY', `the graph needs ${megabytes(this.bytes)}, ${name} has ${megabytes(budget)} to give`, { hint });
+    for (const step of this.plan.steps)
+      for (const use of step.kind === 'node' ? step.desc.uses : []) {
+        const limit = use.kind === 'uniform' ? limits.maxUniformBufferRange : limits.maxStorageBufferRange;
+        if (use.buffer.bytes > limit)
+          throw new GpuError('OUT_OF_MEMORY', `${use.buffer.name} needs ${megabytes(use.buffer.bytes)}, ${name} lets a kernel see at most ${megabytes(limit)} at once`, { hint });
+      }
+  }
+
+  private kernel(desc: NodeDesc, load: SpirvLoader): Kernel {
+    return this.device.kernel({
+      name: desc.variant === undefined ? desc.kernel : `${desc.kernel}.${desc.variant}`,
+      spirv: load(desc.kernel, desc.variant),
+      bindings: desc.uses.map((u) => u.kind ?? 'storage'),
+      pushBytes: desc.push?.byteLength ?? 0,
+      spec: desc.spec,
+      subgroupSize: desc.subgroupSize,
+      fullSubgroups: desc.fullSubgroups,
+    });
+  }
+
+  private ops(): Op[] {
+    const ops: Op[] = [];
+    const add = (op: Op, step?: Step): void => {
+      ops.push(op);
+      this.opSteps.push(step);
+    };
+    this.plan.steps.forEach((step, i) => {
+      if (this.plan.barriers.has(i)) add({ op: 'barrier' });
+      if (step.kind === 'copy') return add({ op: 'copy', src: this.view(step.src), dst: this.view(step.dst), bytes: step.bytes }, step);
+      const { desc } = step;
+      const kernel = this.kernels.get(desc);
+      if (kernel === undefined) throw new Error(`no kernel for ${stepName(step)}`);
+      add({ op: 'dispatch', kernel, bindings: desc.uses.map((u) => this.view(u.buffer)), push: desc.push, groups: desc.groups, label: stepName(step) }, step);
+    });
+    return ops;
+  }
+
+  private gpu(slot: Slot): GpuBuffer {
+    const buffer = this.memory.get(slot);
+    if (buffer === undefined) throw new Error('memory that was not allocated');
+    return buffer;
+  }
+
+  private slot(b: PlanBuffer): Slot {
+    const slot = this.plan.slotOf.get(b);
+    if (slot === undefined) throw new Error(`nothing uses the buffer ${b.name}`);
+    return slot;
+  }
+
+  private view(b: PlanBuffer): BufferView {
+    return { buffer: this.gpu(this.slot(b)), offset: 0, bytes: roundUp(b.bytes, 4) };
+  }
+
+  /** Uploads between runs, into buffers that keep their contents. Nothing happens where no node reads the buffer. */
+  write(b: PlanBuffer, data: ArrayBufferView, offset = 0): void {
+    if (!b.persistent) throw new Error(`${b.name} is written by the host but is not persistent`);
+    if (offset + data.byteLength > b.bytes) throw new Error(`${offset + data.byteLength} bytes written to ${b.name}, which has ${b.bytes}`);
+    const slot = this.plan.slotOf.get(b);
+    if (slot) this.gpu(slot).write(data, offset);
+  }
+
+  /** Downloads between runs. Of buffers that share memory, only those that live to the frame's end hold what they held. */
+  read(b: PlanBuffer, offset = 0, bytes = b.bytes - offset): Promise<Uint8Array> {
+    return this.gpu(this.slot(b)).read(offset, bytes);
+  }
+
+  /** Memory pieces, the largest first: bytes and the buffers inside. */
+  memoryTable(): { bytes: number; buffers: string[] }[] {
+    return this.plan.slots.map((s) => ({ bytes: roundUp(s.bytes, 16), buffers: s.buffers.map((b) => b.name) }));
+  }
+
+  destroy(): void {
+    this.program.destroy();
+    this.freeMemory();
+  }
+
+  private freeMemory(): void {
+    for (const buffer of this.memory.values()) buffer.destroy();
+    this.memory.clear();
+  }
+}
+
+function slotName(slot: Slot): string {
+  const first = slot.buffers[0]?.name ?? '';
+  return slot.buffers.length > 1 ? `${first} and ${slot.buffers.length - 1} more` : first;
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 2 ** 20).toFixed(bytes < 2 ** 24 ? 2 : 0)} MiB`;
+}

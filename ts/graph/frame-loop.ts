@@ -1,0 +1,244 @@
+// Runs the frames: slices of many frames a submit, uploads where something changes, sinks, progress, stopping.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Device } from '../gpu/types.js';
+import type { DevicePlan } from './device-plan.js';
+import type { RunNode } from './shapes.js';
+import type { FrameContext, Port, Status } from './types.js';
+
+export interface LoopOptions {
+  frames: number;
+  fps: number;
+  lastFrameOnly: boolean;
+  /** Stops after the current submit; the sinks are written as they are. */
+  signal?: AbortSignal;
+  timestamps?: boolean;
+  /** Seconds that one run of the program should take; default 0.1. */
+  sliceSeconds?: number;
+  /** Frames a slice at most. */
+  maxSlice?: number;
+  onProgress?: (progress: Progress) => void;
+  onWarning?: (message: string) => void;
+  onWritten?: (file: string) => void;
+  /** After each slice, with the device idle. */
+  onSlice?: (framesDone: number) => Promise<void> | void;
+}
+
+export interface Progress {
+  /** Frames done, and to do in all. */
+  done: number;
+  frames: number;
+  /** Since frame 0 began. */
+  seconds: number;
+  /** Newest numbers of each module that has some. */
+  status: { module: string; values: Status['values'] }[];
+}
+
+export interface LoopResult {
+  done: number;
+  seconds: number;
+  stopped: boolean;
+  files: string[];
+  /** GPU nanoseconds a frame of each op of the program (with timestamps), means weighted by frames. */
+  opNs?: number[];
+  /** Seconds the device ran, uploads and sources took, sinks took, waiting included. */
+  stages: { device: number; sources: number; sinks: number };
+}
+
+const statusEverySeconds = 0.25;
+
+/** Runs all frames. Rejects with what a module or the device threw; work done so far is written if the device still answers. */
+export async function runFrames(run: readonly RunNode[], devicePlan: DevicePlan, device: Device, options: LoopOptions): Promise<LoopResult> {
+  return new FrameLoop(run, devicePlan, device, options).run();
+}
+
+class FrameLoop {
+  private readonly start = performance.now();
+  private readonly stages = { device: 0, sources: 0, sinks: 0 };
+  private readonly files: string[] = [];
+  private readonly sinks: { run: RunNode; port: Port; pending: Promise<void> }[];
+  private done = 0;
+  private written = 0;
+  private slice = 1;
+  private opNs: number[] | undefined;
+  private timedFrames = 0;
+  private statusAt = -Infinity;
+  private status: Progress['status'] = [];
+
+  constructor(
+    private readonly nodes: readonly RunNode[],
+    private readonly plan: DevicePlan,
+    private readonly device: Device,
+    private readonly options: LoopOptions,
+  ) {
+    this.sinks = nodes.flatMap((run) => {
+      const name = run.node.type.connectors.find((c) => c.type === 'sink')?.name;
+      const port = name === undefined ? undefined : plan.plan.ports.get(run)?.inputs.get(name);
+      return run.instance.write && port ? [{ run, port, pending: Promise.resolve() }] : [];
+    });
+  }
+
+  async run(): Promise<LoopResult> {
+    const { signal } = this.options;
+    const interrupt = (): void => this.device.interrupt();
+    signal?.addEventListener('abort', interrupt);
+    try {
+      await this.frames();
+    } catch (error) {
+      await this.rescue();
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', interrupt);
+    }
+    const seconds = (performance.now() - this.start) / 1000;
+    const stopped = this.done < this.options.frames;
+    return { done: this.done, seconds, stopped, files: this.files, opNs: this.opNs, stages: this.stages };
+  }
+
+  private async frames(): Promise<void> {
+    const { frames, signal, lastFrameOnly } = this.options;
+    if (signal?.aborted) return;
+    await this.timed('sources', () => this.beforeFrame(0));
+    while (this.done < frames && !signal?.aborted) {
+      const end = this.sliceEnd();
+      await this.throttle(end);
+      if (signal?.aborted) break;
+      await this.runSlice(end);
+      await this.report(this.done === frames);
+      if (!lastFrameOnly && this.done === end) await this.timed('sinks', () => this.writeSinks());
+      if (this.done === end && end < frames && !signal?.aborted) await this.timed('sources', () => this.beforeFrame(end));
+    }
+    if (this.written < this.done) await this.timed('sinks', () => this.writeSinks());
+    await this.timed('sinks', () => this.finishWriting());
+  }
+
+  /** The frame that the next run ends before. */
+  private sliceEnd(): number {
+    const { frames, lastFrameOnly, fps, maxSlice = Infinity, sliceSeconds = 0.1 } = this.options;
+    if (!lastFrameOnly && this.sinks.length > 0) return this.done + 1;
+    const throttled = fps > 0 ? Math.max(1, Math.floor(fps * sliceSeconds)) : Infinity;
+    return this.nextChange(Math.min(frames, this.done + Math.min(this.slice, maxSlice, throttled)));
+  }
+
+  /** The first frame after this one, up to `limit`, before which something must be uploaded. */
+  private nextChange(limit: number): number {
+    let end = limit;
+    for (const { instance, node } of this.nodes) {
+      if (!instance.beforeFrame) continue;
+      end = node.params.nextChange(this.done, end);
+      if (instance.changesAt) for (let f = this.done + 1; f < end; f++) if (instance.changesAt(f)) end = f;
+    }
+    return end;
+  }
+
+  private async runSlice(end: number): Promise<void> {
+    const { timestamps, frames, sliceSeconds = 0.1 } = this.options;
+    const count = end - this.done;
+    const begin = performance.now();
+    // The next frame's files load while the device works. Both are awaited, whatever becomes of the other.
+    const [ran, prepared] = await Promise.allSettled([this.plan.program.run(count, timestamps ? { timestamps } : {}), end < frames ? this.prepare(end) : undefined]);
+    if (ran.status === 'rejected') throw ran.reason;
+    const result = ran.value;
+    const seconds = (performance.now() - begin) / 1000;
+    this.stages.device += seconds;
+    this.done += result.done;
+    if (result.opNs) this.addTimes(result.opNs, result.done);
+    if (prepared.status === 'rejected') throw prepared.reason;
+    if (result.done === count && result.seconds > 0) {
+      const wanted = Math.round((sliceSeconds / result.seconds) * count);
+      this.slice = Math.max(1, Math.min(wanted, this.slice * 8));
+    }
+    await this.options.onSlice?.(this.done);
+  }
+
+  private addTimes(opNs: readonly number[], frames: number): void {
+    this.timedFrames += frames;
+    const weight = frames / this.timedFrames;
+    const old = this.opNs;
+    this.opNs = opNs.map((ns, i) => (old ? (old[i] ?? 0) * (1 - weight) + ns * weight : ns));
+  }
+
+  private context(run: RunNode): FrameContext {
+    return {
+      params: run.node.params,
+      write: (buffer, data, offset) => this.plan.write(buffer, data, offset),
+      read: (buffer, offset, bytes) => this.plan.read(buffer, offset, bytes),
+    };
+  }
+
+  /** Frame 0 calls every module, later frames those for which something changes. */
+  private async beforeFrame(frame: number): Promise<void> {
+    for (const run of this.nodes) {
+      const { instance, node } = run;
+      if (!instance.beforeFrame) continue;
+      const changes = frame === 0 || (instance.changesAt?.(frame) ?? false) || node.params.nextChange(frame - 1, frame + 1) === frame;
+      if (changes) await instance.beforeFrame(this.context(run), frame);
+    }
+  }
+
+  private async prepare(frame: number): Promise<void> {
+    await Promise.all(this.nodes.map(async ({ instance }) => (instance.changesAt?.(frame) ? instance.prepare?.(frame) : undefined)));
+  }
+
+  /** With `fps`, waits until the frame before `end` may begin. */
+  private async throttle(end: number): Promise<void> {
+    const { fps, signal } = this.options;
+    if (!(fps > 0)) return;
+    const wait = this.start + ((end - 1) / fps) * 1000 - performance.now();
+    if (wait > 0) await sleep(wait, undefined, { signal }).catch(() => undefined);
+  }
+
+  private async report(last: boolean): Promise<void> {
+    const now = performance.now();
+    if (last || now - this.statusAt > statusEverySeconds * 1000) {
+      this.statusAt = now;
+      this.status = [];
+      for (const run of this.nodes) {
+        const status = await run.instance.status?.(this.context(run));
+        if (status) this.status.push({ module: run.node.key, values: status.values });
+        for (const warning of status?.warnings ?? []) this.options.onWarning?.(`${run.node.key}: ${warning}`);
+      }
+    }
+    this.options.onProgress?.({ done: this.done, frames: this.options.frames, seconds: (now - this.start) / 1000, status: this.status });
+  }
+
+  /** Reads what the sinks get; their encoding and writing overlaps the following frames. */
+  private async writeSinks(): Promise<void> {
+    const frame = this.done - 1;
+    this.written = this.done;
+    for (const sink of this.sinks) {
+      const { instance } = sink.run;
+      const { shape, buffer } = sink.port;
+      const data = await this.plan.read(buffer, 0, buffer.bytes);
+      await sink.pending;
+      sink.pending = Promise.resolve(instance.write?.({ shape, data }, frame)).then((file) => this.noteFile(file));
+      sink.pending.catch(() => undefined); // thrown where it is awaited next
+    }
+  }
+
+  private noteFile(file: string | undefined): void {
+    if (!file) return;
+    this.files.push(file);
+    this.options.onWritten?.(file);
+  }
+
+  private async finishWriting(): Promise<void> {
+    for (const result of await Promise.allSettled(this.sinks.map((s) => s.pending))) if (result.status === 'rejected') throw result.reason;
+  }
+
+  /** After an error in mid-run (a missing file of a sequence): keeps what was computed. The first error is the one to report. */
+  private async rescue(): Promise<void> {
+    try {
+      if (this.written < this.done) await this.writeSinks();
+    } catch {
+      // The device is gone or the sink was what failed.
+    }
+    await Promise.allSettled(this.sinks.map((s) => s.pending));
+  }
+
+  private async timed(stage: 'sources' | 'sinks', work: () => Promise<void>): Promise<void> {
+    const begin = performance.now();
+    await work();
+    this.stages[stage] += (performance.now() - begin) / 1000;
+  }
+}

@@ -1,0 +1,164 @@
+// From graph file text to finished run: what the command line, the tests and the other commands share.
+
+import { dirname } from 'node:path';
+import { readCfg, readLines } from '../cfg/read.js';
+import type { Statement } from '../cfg/statement.js';
+import type { Device, DeviceInfo } from '../gpu/types.js';
+import { DevicePlan, type SpirvLoader } from './device-plan.js';
+import { runFrames, type LoopOptions, type LoopResult } from './frame-loop.js';
+import { buildGraph, runOrder, type Graph } from './graph.js';
+import { makePlan, stepName, type Plan } from './plan.js';
+import { findShapes, type RunNode } from './shapes.js';
+import type { ModuleInstance, ModuleType, PlanBuffer } from './types.js';
+
+export interface GraphSource {
+  /** The graph file's name for messages; its folder is where inputs are looked up. */
+  file: string;
+  /** Its text, or its statements where something was replaced in them. */
+  text?: string;
+  statements?: readonly Statement[];
+  /** Further lines, after the file's. */
+  config?: readonly string[];
+  /** Default: the folder of `file`. */
+  graphDir?: string;
+  registry: ReadonlyMap<string, ModuleType>;
+  lenient?: boolean;
+  onWarning?: (message: string) => void;
+}
+
+/** A graph that passed every check that needs no device. */
+export interface CheckedGraph {
+  graph: Graph;
+  /** The modules that run, in order. */
+  run: RunNode[];
+}
+
+export interface RunOptions extends GraphSource, Partial<Omit<LoopOptions, 'frames' | 'onSlice'>> {
+  /** Called once the graph is found right. The caller closes the device. */
+  device: () => Promise<Device> | Device;
+  loadSpirv: SpirvLoader;
+  /** Told when each stage begins: "plan", "pipelines", "frames". */
+  onStage?: (stage: string) => void;
+  onPlan?: (plan: Plan, graph: CheckedGraph) => void;
+  /** After each slice of frames, with the device idle. */
+  onSlice?: (framesDone: number, access: RunAccess) => Promise<void> | void;
+  /** After the last frame, before the buffers go. */
+  inspect?: (access: RunAccess) => Promise<void> | void;
+}
+
+/** A running graph seen from outside. Modules by `MOD:INST`. */
+export interface RunAccess {
+  plan: Plan;
+  instance(module: string): ModuleInstance;
+  /** An output's contents; of outputs that share memory, only what a sink reads is sure to be whole. */
+  read(module: string, output: string): Promise<Uint8Array>;
+  readBuffer(buffer: PlanBuffer): Promise<Uint8Array>;
+  /** A buffer by its name in the plan: "kpn-t:01 weights". */
+  buffer(name: string): PlanBuffer;
+}
+
+export interface RunSummary extends LoopResult {
+  frames: number;
+  /** Seconds of each stage before the frames. */
+  startup: { check: number; device: number; plan: number; pipelines: number };
+  /** GPU nanoseconds a frame of each step (with timestamps). */
+  stepNs: { step: string; kernel: string; ns: number }[];
+  /** Device memory of the plan: in all, and each piece with the buffers that share it. */
+  memory: { bytes: number; pieces: { bytes: number; buffers: string[] }[] };
+}
+
+/** Reads, checks and sizes a graph. Throws InputError; no GPU work. */
+export async function checkGraph(source: GraphSource): Promise<CheckedGraph> {
+  const warn = source.onWarning ?? (() => undefined);
+  const lenient = { lenient: source.lenient ?? false, warn: (error: { format(): string }) => warn(error.format()) };
+  const statements = [
+    ...(source.statements ?? readCfg(source.text ?? '', source.file, lenient)),
+    ...readLines(source.config ?? [], '--config', lenient),
+  ];
+  const graph = buildGraph(statements, source.registry, lenient);
+  const run = await findShapes(graph, runOrder(graph), source.graphDir ?? dirname(source.file), warn);
+  for (const { instance } of run) graph.frames = instance.frames?.() ?? graph.frames;
+  return { graph, run };
+}
+
+/** The plan for a device, without running it. */
+export function planGraph(checked: CheckedGraph, device: DeviceInfo): Plan {
+  return makePlan(checked.run, device);
+}
+
+/** Runs a graph to its end, or until `signal`. Throws InputError before any GPU work, GpuError or OutputError after. */
+export async function runGraph(options: RunOptions): Promise<RunSummary> {
+  const clock = new Clock();
+  const checked = await checkGraph(options);
+  const { graph, run } = checked;
+  const startup = { check: clock.lap(), device: 0, plan: 0, pipelines: 0 };
+  const device = await options.device();
+  startup.device = clock.lap();
+  options.onStage?.('plan');
+  const plan = makePlan(run, device.info);
+  options.onPlan?.(plan, checked);
+  startup.plan = clock.lap();
+  options.onStage?.('pipelines');
+  const devicePlan = new DevicePlan(plan, device, options.loadSpirv);
+  startup.pipelines = clock.lap();
+  options.onStage?.('frames');
+  try {
+    const access = runAccess(run, devicePlan);
+    const { onSlice, inspect } = options;
+    const result = await runFrames(run, devicePlan, device, {
+      ...options,
+      frames: graph.frames,
+      fps: graph.fps,
+      lastFrameOnly: options.lastFrameOnly ?? false,
+      onSlice: onSlice && ((done) => onSlice(done, access)),
+    });
+    await inspect?.(access);
+    const memory = { bytes: devicePlan.bytes, pieces: devicePlan.memoryTable() };
+    return { ...result, frames: graph.frames, startup, stepNs: stepTimes(devicePlan, result.opNs), memory };
+  } finally {
+    devicePlan.destroy();
+  }
+}
+
+function stepTimes(devicePlan: DevicePlan, opNs: readonly number[] = []): RunSummary['stepNs'] {
+  return devicePlan.opSteps.flatMap((step, i) => {
+    if (step === undefined || opNs[i] === undefined) return [];
+    return [{ step: stepName(step), kernel: step.kind === 'node' ? step.desc.kernel : 'copy', ns: opNs[i] }];
+  });
+}
+
+function runAccess(run: readonly RunNode[], devicePlan: DevicePlan): RunAccess {
+  const find = (module: string): RunNode => {
+    const node = run.find((r) => r.node.key === module);
+    if (node === undefined) throw new Error(`${module} doesn't run`);
+    return node;
+  };
+  const { plan } = devicePlan;
+  return {
+    plan,
+    instance: (module) => find(module).instance,
+    read: (module, output) => {
+      const port = plan.ports.get(find(module))?.outputs.get(output);
+      if (port === undefined) throw new Error(`${module} has no output ${output} in the plan`);
+      return devicePlan.read(port.buffer);
+    },
+    readBuffer: (buffer) => devicePlan.read(buffer),
+    buffer: (name) => {
+      const buffer = plan.buffers.find((b) => b.name === name);
+      if (buffer === undefined) throw new Error(`no buffer ${name}; there is: ${plan.buffers.map((b) => b.name).join(', ')}`);
+      return buffer;
+    },
+  };
+}
+
+class Clock {
+  private last = performance.now();
+
+  /** Seconds since the last lap. */
+  lap(): number {
+    const now = performance.now();
+    const seconds = (now - this.last) / 1000;
+    this.last = now;
+    return seconds;
+  }
+}
