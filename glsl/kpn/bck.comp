@@ -1,0 +1,83 @@
+// bck: from dE/dO of every pixel through apply and the layers to dE/dK and dE/dA (SPEC 2: dup's pointwise part, dapply, bck).
+// What is stored is scaled against underflow in f16 by the state's scale.
+//! variant plain -DPATH_PLAIN=1
+//! variant f32 -DPATH_PLAIN=1 -DF32=1
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#include "common/options.glsl"
+#include "common/storage.glsl"
+#include "common/taps.glsl"
+#include "kpn/geometry.glsl"
+#include "kpn/state.glsl"
+
+layout(set = 0, binding = 1) readonly buffer StateBuffer { State state; };
+layout(set = 0, binding = 2) readonly buffer Image { QUAD imageQuad[]; };    // (pixel): what the kernel was applied to
+layout(set = 0, binding = 3) readonly buffer Weights { vec4 weights[]; };    // (layer, out, in)
+layout(set = 0, binding = 4) readonly buffer Act { QUAD actQuad[]; };        // (layer, pixel, W): A
+layout(set = 0, binding = 5) readonly buffer Out { QUAD outQuad[]; };        // (pixel, 16): K
+layout(set = 0, binding = 6) readonly buffer Filtered { vec4 filtered[]; };  // (pixel): I.rgb, I.a
+layout(set = 0, binding = 7) readonly buffer Diff { vec4 diff[]; };          // (pixel): dO/dI.a
+layout(set = 0, binding = 8) readonly buffer Gradient { vec4 gradient[]; };  // (pixel): dE/dO
+layout(set = 0, binding = 9) readonly buffer Post { vec4 dEdIpost[]; };      // (pixel): dE/dI.rgb, under postdiff
+layout(set = 0, binding = 10) writeonly buffer DAct { QUAD dActQuad[]; };    // (layer, pixel, W): dE/dA, scaled
+layout(set = 0, binding = 11) writeonly buffer DOut { QUAD dOutQuad[]; };    // (pixel, 16): dE/dK, scaled
+
+#define WEIGHTS4(i) weights[i]
+#include "common/panel.glsl"
+#include "kpn/kernel.glsl"
+
+// Puts dE/dK of the pixel into the panel.
+void putKernelGradient(uint p) {
+  Pixel q = locate(p);
+  vec4 I = filtered[p];
+  vec3 g = gradient[p].rgb, d = diff[p].rgb;
+  bool coarsest = q.level + 1 == geo.levels && COMBINE != PREDIFF; // there O = I.rgb
+  vec3 dI = COMBINE == POSTDIFF ? dEdIpost[p].rgb : coarsest ? g : I.a * g;
+  float dAlpha = dot(g, d);
+  float k[TAPS], dK[TAPS];
+  float last = 0.0;
+  [[unroll]] for (uint i = 0; i < 4; ++i) {
+    vec4 v = unpackQuad(outQuad[p * (OUTPUTS / 4) + i]);
+    [[unroll]] for (uint j = 0; j < 4; ++j) {
+      if (4 * i + j < TAPS) { k[4 * i + j] = v[j]; dK[4 * i + j] = v[j]; }
+      else last = v[j];
+    }
+  }
+  float total = tapWeights(k);
+  bool normalised = APPLY == SOFTMAX || total > 0.001;
+  float mean = normalised ? dot(dI, I.rgb) : 0.0;
+  float inv = APPLY == SOFTMAX ? SHARP : 1.0 / max(0.001, total);
+  [[unroll]] for (uint t = 0; t < TAPS; ++t) {
+    float along = inv * (dot(dI, unpackQuad(imageQuad[indexOf(q, TAP[t])]).rgb) - mean);
+    dK[t] = APPLY == SOFTMAX ? k[t] * along : guarded(dK[t]) ? 0.0 : along;
+  }
+  dAlpha *= blendWeightSlope(last);
+  // What overflowed in the forward pass, here or at a neighbour, gives no gradient (SPEC 1.7).
+  float scale = finite(I) && finite(d) && finite(g) && finite(dI) ? state.scale : 0.0;
+  [[unroll]] for (uint i = 0; i < 4; ++i) {
+    vec4 v = vec4(dK[4 * i], dK[4 * i + 1], dK[4 * i + 2], i < 3 ? dK[i < 3 ? 4 * i + 3 : 0] : dAlpha);
+    panelPut4(i, scale == 0.0 ? vec4(0) : scale * v);
+  }
+}
+
+void main() {
+  uint p = gl_GlobalInvocationID.x;
+  if (p >= geo.pixels) return;
+  putKernelGradient(p);
+  [[unroll]] for (uint i = 0; i < OUTPUTS / 4; ++i) {
+    vec4 v = stored(panelGet4(i));
+    dOutQuad[p * (OUTPUTS / 4) + i] = packQuad(v);
+    panelPut4(i, v);
+  }
+  for (uint l = LAYERS; l > 0; --l) {
+    panelMulT(l * WIDTH * WIDTH, l == LAYERS ? OUTPUTS : WIDTH);
+    [[unroll]] for (uint i = 0; i < QUADS; ++i) {
+      uint at = ((l - 1) * geo.pixels + p) * QUADS + i;
+      vec4 v = panelGet4(i);
+      v = stored(mix(SLOPE * v, v, greaterThan(unpackQuad(actQuad[at]), vec4(0))));
+      dActQuad[at] = packQuad(v);
+      panelPut4(i, v);
+    }
+  }
+}

@@ -1,0 +1,67 @@
+// The MLP's input for one pixel (SPEC 1.3). The includer declares `vec3 image(uint p)` (where the taps come from) and
+// `vec3 mip(uint p)` (where sigma comes from: M, also under prediff), `vec2 noise(uint tile)`.
+#ifndef VKPN_CONTEXT
+#define VKPN_CONTEXT
+
+float sigmaOf(Pixel q) {
+  vec2 ab = noise(q.tile);
+  float lum = max(luminance(mip(indexOf(q, ivec2(0)))), 0.0);
+  return noiseGain(q.level) * sqrt(ab.x + 65535.0 * lum * ab.y) / 65535.0;
+}
+
+float relative(float x, float inv) { return clamp(x * inv, -64.0, 64.0); }
+
+void putStar(Pixel q, float sigma, bool norm) {
+  vec2 t[TAPS];
+  [[unroll]] for (uint k = 0; k < TAPS; ++k) {
+    vec3 rgb = image(indexOf(q, TAP[k]));
+    t[k] = vec2(luminance(rgb), saturation(rgb));
+  }
+  vec2 last = vec2(sigma, 1.0);
+  if (norm) {
+    float s = max(sigma, 1e-5);
+    float inv = 0.25 / s, centre = t[CENTRE].x;
+    [[unroll]] for (uint k = 0; k < TAPS; ++k) t[k] = vec2(relative(t[k].x - centre, inv), relative(t[k].y, inv));
+    last.x = log2(s) / 8.0;
+  }
+  [[unroll]] for (uint i = 0; i < 7; ++i) panelPut4(i, vec4(t[2 * i], t[2 * i + 1]));
+  panelPut4(7, vec4(t[14], last));
+  [[unroll]] for (uint i = 8; i < WIDTH / 4; ++i) panelPut4(i, vec4(0));
+}
+
+void putWindow(Pixel q) {
+  [[unroll]] for (uint i = 0; i < WIDTH / 4; ++i) {
+    vec4 v = vec4(0);
+    if (i < 16) {
+      int dx = int(i / 2) - 4, dy = int(i % 2) * 4 - 4;
+      [[unroll]] for (int k = 0; k < 4; ++k) v[k] = luminance(abs(image(indexOf(q, ivec2(dx, dy + k)))));
+    }
+    panelPut4(i, v);
+  }
+}
+
+void putWnorm(Pixel q, float sigma) {
+  float s = max(sigma, 1e-5), inv = 0.25 / s;
+  float centre = luminance(image(indexOf(q, ivec2(0))));
+  [[unroll]] for (uint i = 0; i < WIDTH / 4; ++i) {
+    vec4 v = vec4(0);
+    [[unroll]] for (uint k = 0; k < 4; ++k) {
+      int c = int(4 * i + k);
+      if (c < 49) v[k] = relative(luminance(image(indexOf(q, ivec2(c % 7 - 3, c / 7 - 3)))) - centre, inv);
+      else if (c < 54) {
+        ivec2 d = c == 49 ? ivec2(0) : c == 50 ? ivec2(-1, 0) : c == 51 ? ivec2(1, 0) : c == 52 ? ivec2(0, -1) : ivec2(0, 1);
+        v[k] = relative(saturation(image(indexOf(q, d))), inv);
+      } else if (c == 54) v[k] = log2(s) / 8.0;
+      else if (c == 55) v[k] = 1.0;
+    }
+    panelPut4(i, v);
+  }
+}
+
+void putContext(Pixel q) {
+  if (CONTEXT == WINDOW) putWindow(q);
+  else if (CONTEXT == WNORM) putWnorm(q, sigmaOf(q));
+  else putStar(q, sigmaOf(q), CONTEXT == NORM);
+}
+
+#endif

@@ -1,0 +1,52 @@
+// The batch of pixels: all levels of all tiles, one after the other (level, tile, y, x), so that the layers of the MLP
+// are one dispatch. Binding 0 of every kernel of the network.
+#ifndef VKPN_GEOMETRY
+#define VKPN_GEOMETRY
+
+#include "common/addressing.glsl"
+
+layout(std140, set = 0, binding = 0) uniform Geometry {
+  uint levels;   // levels the MLP works on
+  uint tiles;    // tiles a step
+  uint pixels;   // in the batch
+  uint unused;
+  uvec4 level[8]; // first pixel, width, height, noise gain (float bits); one more than `levels` where the next mip is needed
+} geo;
+
+struct Pixel {
+  uint level;
+  uint tile;
+  ivec2 at;    // in the tile's level
+  ivec2 size;  // of the tile's level
+  uint base;   // first pixel of the tile's level in the batch
+};
+
+uint levelBase(uint i, uint tile) { return geo.level[i].x + tile * geo.level[i].y * geo.level[i].z; }
+ivec2 levelSize(uint i) { return ivec2(geo.level[i].yz); }
+float noiseGain(uint i) { return uintBitsToFloat(geo.level[i].w); }
+
+Pixel locate(uint p) {
+  Pixel q;
+  uvec4 info = geo.level[0];
+  q.level = 0;
+  for (uint i = 1; i < 8; ++i) {
+    bool in_or_past = i < geo.levels && p >= geo.level[i].x;
+    info = in_or_past ? geo.level[i] : info;
+    q.level = in_or_past ? i : q.level;
+  }
+  uint r = p - info.x;
+  uint area = info.y * info.z;
+  q.tile = r / area;
+  r -= q.tile * area;
+  uint y = r / info.y;
+  q.at = ivec2(r - y * info.y, y);
+  q.size = ivec2(info.yz);
+  q.base = info.x + q.tile * area;
+  return q;
+}
+
+uint indexOf(Pixel q, ivec2 offset) {
+  return q.base + uint(mirror(q.at.y + offset.y, q.size.y) * q.size.x + mirror(q.at.x + offset.x, q.size.x));
+}
+
+#endif

@@ -1,0 +1,37 @@
+// From the MLP's 15 values to the weights of the kernel, and from its 16th to the blend weight (SPEC 1.5).
+#ifndef VKPN_KERNEL
+#define VKPN_KERNEL
+
+// vkdt's guard: taps of huge weight are replaced, and get no gradient.
+bool guarded(float k) { return abs(k) >= 10.0; }
+
+// Turns K into the weights k_t, in place; returns their raw sum S (plain) or 1.
+float tapWeights(inout float k[TAPS]) {
+  float total = 0.0;
+  if (APPLY == SOFTMAX) {
+    float top = k[0];
+    [[unroll]] for (uint t = 1; t < TAPS; ++t) top = max(top, k[t]);
+    [[unroll]] for (uint t = 0; t < TAPS; ++t) { k[t] = exp(SHARP * (k[t] - top)); total += k[t]; }
+    float inv = 1.0 / total;
+    [[unroll]] for (uint t = 0; t < TAPS; ++t) k[t] *= inv;
+    return 1.0;
+  }
+  [[unroll]] for (uint t = 0; t < TAPS; ++t) { k[t] = guarded(k[t]) ? 0.001 : k[t]; total += k[t]; }
+  float inv = 1.0 / max(0.001, total);
+  [[unroll]] for (uint t = 0; t < TAPS; ++t) k[t] *= inv;
+  return total;
+}
+
+float blendWeight(float x) {
+  if (ABLEND == ALPHA_SIGMOID) return 0.5 * x * inversesqrt(1.0 + x * x) + 0.5;
+  if (ABLEND == ALPHA_CLAMPED) return clamp(x, 0.0, 1.0);
+  return ABLEND == ALPHA_CONST ? 1.0 : x;
+}
+
+float blendWeightSlope(float x) {
+  if (ABLEND == ALPHA_SIGMOID) { float r = inversesqrt(1.0 + x * x); return 0.5 * r * r * r; }
+  if (ABLEND == ALPHA_CLAMPED) return x > 0.0 && x < 1.0 ? 1.0 : 0.0;
+  return ABLEND == ALPHA_CONST ? 0.0 : 1.0;
+}
+
+#endif

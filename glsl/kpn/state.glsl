@@ -1,0 +1,35 @@
+// The state of training, on the device: counters, the gradients' scale, and what `step` decides for `adam`.
+// Layout as in ts/modules/kpn-t/state.ts.
+#ifndef VKPN_STATE
+#define VKPN_STATE
+
+struct State {
+  uint frame;        // of the next `step`
+  uint updates;      // n, updates done
+  uint skipped;      // updates not done because the gradient was not finite
+  uint badPixels;    // results that were not finite, over all frames (saturating)
+  float scale;       // of f16 gradients
+  uint good;         // updates since the scale last changed
+  float loss;        // of the last frame, mean a pixel
+  float smoothed;     // exponential mean of the logarithm of the loss
+  float norm;        // of the last unscaled gradient, before clipping
+  float factor;      // of the gradient, by clipping
+  float rate;        // of this update: learning rate / (1 - beta1^n)
+  float correction2; // 1 / (1 - beta2^n)
+  float debias1;     // 1 - beta1^n
+  float debias2;     // 1 - beta2^n
+  uint update;       // whether `adam` may write
+  uint badNow;       // results that were not finite in the last frame
+};
+
+struct Hyper {
+  float alpha, beta1, beta2, eps;
+  float l2, gradclip;
+  float oneMinusBeta1, oneMinusBeta2; // computed in f64, so that 1 - beta^n is right for the first n
+  uint frames;       // over which the learning rate decays
+  uint decay;        // 0 const, 1 cosine, 2 exp
+  uint warmup;       // frames of linear rise
+  uint history;      // frames that the loss history has room for
+};
+
+#endif
