@@ -48,6 +48,12 @@ export interface PortShape {
   text?: string;
   /** Whether the contents change from frame to frame because of the host (a sequence). */
   perFrame?: boolean;
+  /** A sequence: after how many frames it starts over. Pictures that belong together must agree in it. */
+  period?: number;
+  /** Least and greatest value of a picture read from a file (of a sequence: its first), so that whoever keeps it in f16 can refuse it. */
+  range?: { min: number; max: number };
+  /** The camera's EXIF block (a TIFF structure), for modules to hand on to the output. */
+  exif?: Uint8Array;
 }
 
 /** A buffer of the plan; becomes (or shares) a GPU buffer when the plan is allocated. */

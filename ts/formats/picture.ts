@@ -1,0 +1,157 @@
+// JPEG and PNG, bytes <-> linear rec2020 (SPEC sections 4 and 5: i-jpg, i-png, o-jpg, o-png; primaries and curves).
+// sharp decodes and encodes code values only; all colour arithmetic is ours, in floating point, so nothing is clipped or rounded on the way.
+
+import sharp from 'sharp';
+import { InputError } from '../errors.js';
+import { convertPrimaries, curve, decodeTable, type Curve, type Primaries } from './colour.js';
+import { tagJpeg, tagPng, uprightExif } from './container.js';
+import { isProfile, readProfile, writeProfile, type Profile } from './icc.js';
+
+export type PictureKind = 'jpeg' | 'png';
+
+export interface Picture {
+  width: number;
+  height: number;
+  /** (y, x, c), linear rec2020, alpha 1. */
+  rgba: Float32Array;
+  /** The camera's EXIF block, orientation set to upright. */
+  exif?: Uint8Array;
+}
+
+export interface PictureHeader {
+  /** As shown: after the EXIF orientation. */
+  width: number;
+  height: number;
+  bits: 8 | 16;
+  icc?: Uint8Array;
+  exif?: Uint8Array;
+}
+
+const kinds: Record<PictureKind, { name: string; module: string }> = { jpeg: { name: 'JPEG', module: 'i-jpg' }, png: { name: 'PNG', module: 'i-png' } };
+
+/** libvips reports several lines and its own function names; the first says it. */
+const reason = (e: unknown): string => (e instanceof Error ? e.message : String(e)).trim().split('\n')[0]!;
+
+/**
+ * Reads size, depth and profile without decoding pixels.
+ * @throws InputError PICTURE_BROKEN, PICTURE_KIND, PICTURE_CMYK
+ */
+export async function readPictureHeader(bytes: Uint8Array, kind: PictureKind, file: string): Promise<PictureHeader> {
+  const meta = await sharp(bytes).metadata().catch((e: unknown) => {
+    throw new InputError('PICTURE_BROKEN', `not a ${kinds[kind].name} file that can be read: ${reason(e)}`, { place: { file }, cause: e });
+  });
+  if (meta.format !== kind) {
+    const right = Object.entries(kinds).find(([k]) => k === meta.format)?.[1].module;
+    throw new InputError('PICTURE_KIND', `the file is ${meta.format.toUpperCase()}, not ${kinds[kind].name}`, { place: { file }, hint: right === undefined ? 'Convert it to PNG or JPEG first.' : `Read it with ${right}.` });
+  }
+  if (meta.space === 'cmyk') throw new InputError('PICTURE_CMYK', 'the picture is CMYK, made for printing', { place: { file }, hint: 'Convert it to RGB first.' });
+  return { width: meta.autoOrient.width, height: meta.autoOrient.height, bits: meta.depth === 'ushort' ? 16 : 8, icc: meta.icc, exif: meta.exif };
+}
+
+interface Codes {
+  width: number;
+  height: number;
+  /** rgb code values. */
+  data: Uint8Array | Uint16Array;
+}
+
+/** The code values as they are in the file (`embedded`: taken through the profile to P3 with sRGB's curve, by libvips), upright, without alpha. */
+async function decodeCodes(bytes: Uint8Array, bits: 8 | 16, embedded: boolean, kind: PictureKind, file: string): Promise<Codes> {
+  let image = sharp(bytes, { ignoreIcc: !embedded }).autoOrient().removeAlpha();
+  if (embedded) image = image.pipelineColourspace('rgb16');
+  image = bits === 16 ? image.toColourspace('rgb16').raw({ depth: 'ushort' }) : image.toColourspace('srgb').raw({ depth: 'uchar' });
+  const { data, info } = await image.toBuffer({ resolveWithObject: true }).catch((e: unknown) => {
+    throw new InputError('PICTURE_BROKEN', `the ${kinds[kind].name} file can't be decoded: ${reason(e)}`, { place: { file }, hint: 'Was it copied or written completely?', cause: e });
+  });
+  if (info.channels !== 3) throw new InputError('PICTURE_BROKEN', `the ${kinds[kind].name} file decodes to ${info.channels} channels`, { place: { file } });
+  const aligned = data.byteOffset % 2 === 0 ? data : Buffer.from(data);
+  return { width: info.width, height: info.height, data: bits === 8 ? data : new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.length / 2) };
+}
+
+const taggedAs = (primaries: Primaries, trc: Curve): Profile => {
+  const { decode } = curve(trc);
+  return { decode: [decode, decode, decode], toRec2020: convertPrimaries(primaries, 'bt2020') };
+};
+
+/** Code values -> linear rec2020, through tables of the curves. */
+function toLinear({ data, width, height }: Codes, bits: 8 | 16, profile: Profile): Float32Array {
+  const [tr, tg, tb] = profile.decode.map((decode) => decodeTable(decode, 2 ** bits)) as [Float64Array, Float64Array, Float64Array];
+  const [mr, mg, mb] = profile.toRec2020;
+  const rgba = new Float32Array(width * height * 4);
+  for (let i = 0, o = 0; i < data.length; i += 3, o += 4) {
+    const [r, g, b] = [tr[data[i]!]!, tg[data[i + 1]!]!, tb[data[i + 2]!]!];
+    rgba[o] = mr[0] * r + mr[1] * g + mr[2] * b;
+    rgba[o + 1] = mg[0] * r + mg[1] * g + mg[2] * b;
+    rgba[o + 2] = mb[0] * r + mb[1] * g + mb[2] * b;
+    rgba[o + 3] = 1;
+  }
+  return rgba;
+}
+
+/**
+ * Decodes a picture of 8 or 16 bits, colour, grey or palette, with or without alpha (which is dropped), upright.
+ * Colours: by the embedded profile, else sRGB. Matrix and grey profiles are evaluated here; others by libvips, into P3.
+ * @param warn told of a profile that can't be used
+ * @throws InputError as readPictureHeader, and PICTURE_BROKEN for pixels that can't be decoded
+ */
+export async function decodePicture(bytes: Uint8Array, kind: PictureKind, file: string, warn: (message: string) => void): Promise<Picture> {
+  const { bits, icc, exif } = await readPictureHeader(bytes, kind, file);
+  const done = (codes: Codes, depth: 8 | 16, profile: Profile): Picture => ({
+    width: codes.width,
+    height: codes.height,
+    rgba: toLinear(codes, depth, profile),
+    exif: exif && uprightExif(exif),
+  });
+  const codes = await decodeCodes(bytes, bits, false, kind, file);
+  if (!icc) return done(codes, bits, taggedAs('sRGB', 'sRGB'));
+  const profile = readProfile(icc);
+  if (profile) return done(codes, bits, profile);
+  if (isProfile(icc)) {
+    const through = await decodeCodes(bytes, 16, true, kind, file);
+    // libvips goes on without a profile it can't use; then the codes are the file's own.
+    const scale = bits === 8 ? 257 : 1;
+    if (!through.data.every((v, i) => v === codes.data[i]! * scale)) return done(through, 16, taggedAs('P3', 'sRGB'));
+  }
+  warn(`the colour profile in ${file} can't be used; its colours are taken for sRGB`);
+  return done(codes, bits, taggedAs('sRGB', 'sRGB'));
+}
+
+export interface EncodeOptions {
+  primaries: Primaries;
+  curve: Curve;
+  bits: 8 | 16;
+  /** JPEG, 1..100. */
+  quality?: number;
+  exif?: Uint8Array;
+}
+
+/** Linear rec2020 rgba -> signals of these primaries and this curve: rgb, unclamped. */
+export function encodeColours(rgba: Float32Array, primaries: Primaries, trc: Curve): Float32Array {
+  const m = convertPrimaries('bt2020', primaries);
+  const { encode } = curve(trc);
+  const out = new Float32Array((rgba.length / 4) * 3);
+  for (let i = 0, o = 0; i < rgba.length; i += 4) {
+    const [r, g, b] = [rgba[i]!, rgba[i + 1]!, rgba[i + 2]!];
+    for (const [x, y, z] of m) out[o++] = encode(x * r + y * g + z * b);
+  }
+  return out;
+}
+
+/** Signals 0..1 -> codes, clamped, rounded to nearest; NaN becomes 0. */
+export function quantise(signals: Float32Array, bits: 8 | 16): Uint8Array | Uint16Array {
+  const top = 2 ** bits - 1;
+  const out = bits === 8 ? new Uint8Array(signals.length) : new Uint16Array(signals.length);
+  for (let i = 0; i < out.length; i++) out[i] = Math.min(Math.max(signals[i]!, 0), 1) * top + 0.5;
+  return out;
+}
+
+/** Encodes linear rec2020 rgba (alpha dropped), with an ICC profile where there is one for these primaries and curve. */
+export async function encodePicture(width: number, height: number, rgba: Float32Array, kind: PictureKind, options: EncodeOptions): Promise<Uint8Array> {
+  const codes = quantise(encodeColours(rgba, options.primaries, options.curve), options.bits);
+  const image = sharp(codes, { raw: { width, height, channels: 3 } }).toColourspace(options.bits === 16 ? 'rgb16' : 'srgb');
+  const tags = { icc: writeProfile(options.primaries, options.curve), exif: options.exif };
+  if (kind === 'png') return tagPng(await image.png({ compressionLevel: 6 }).toBuffer(), tags);
+  // Full chroma at high quality: the point of a denoiser is clean colour.
+  const quality = Math.round(options.quality ?? 95);
+  return tagJpeg(await image.jpeg({ quality, chromaSubsampling: quality >= 90 ? '4:4:4' : '4:2:0' }).toBuffer(), tags);
+}

@@ -1,0 +1,12 @@
+// The modules that read and write files (SPEC section 4).
+
+import type { ModuleType } from '../graph/types.js';
+import { display } from './display.js';
+import { iLut } from './i-lut.js';
+import { iPfm } from './i-pfm.js';
+import { iJpg, iPng } from './i-picture.js';
+import { oLut } from './o-lut.js';
+import { oPfm } from './o-pfm.js';
+import { oJpg, oPng } from './o-picture.js';
+
+export const ioModules: readonly ModuleType[] = [iPfm, iJpg, iPng, iLut, oLut, oPfm, oJpg, oPng, display];

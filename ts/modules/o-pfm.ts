@@ -1,0 +1,20 @@
+// o-pfm: writes a float picture, linear rec2020 unless told otherwise, signed and unclamped (SPEC sections 4 to 6).
+
+import { encodePfm } from '../formats/pfm.js';
+import { encodeColours } from '../formats/picture.js';
+import type { ModuleType } from '../graph/types.js';
+import { PictureSink, pictureParams, type PictureEncoder } from './picture-sink.js';
+
+const encode: PictureEncoder = ({ width, height, rgba, primaries, curve }) => {
+  // No conversion asked: the same bits as on the device.
+  if (primaries === 'bt2020' && curve === 'linear') return encodePfm(width, height, rgba, 4);
+  return encodePfm(width, height, encodeColours(rgba, primaries, curve), 3);
+};
+
+export const oPfm: ModuleType = {
+  name: 'o-pfm',
+  doc: 'writes a PFM picture: f32, linear rec2020 unless prim and trc say else',
+  connectors: [{ name: 'input', type: 'sink', channels: 'rgba', format: 'f32' }],
+  params: pictureParams('bt2020', 'linear'),
+  create: () => new PictureSink('.pfm', encode),
+};
