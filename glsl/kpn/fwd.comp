@@ -1,6 +1,7 @@
 // fwd: the MLP's input, its layers, the kernel's weights and the convolution, for every pixel of the batch (SPEC 1.3 - 1.5).
 //! variant plain -DPATH_PLAIN=1
 //! variant f32 -DPATH_PLAIN=1 -DF32=1
+//! variant infer.plain -DPATH_PLAIN=1 -DINFER=1
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -14,10 +15,16 @@ layout(set = 0, binding = 1) readonly buffer Noise { vec2 noiseab[]; };     // (
 layout(set = 0, binding = 2) readonly buffer Image { QUAD imageQuad[]; };   // (pixel): rgb, what the kernel is applied to: M or D
 layout(set = 0, binding = 3) readonly buffer Mip { QUAD mipQuad[]; };       // (pixel): M
 layout(set = 0, binding = 4) readonly buffer Weights { vec4 weights[]; };   // (layer, out, in)
+#ifdef INFER // nothing is kept for the way back
+layout(set = 0, binding = 5) writeonly buffer Filtered { vec4 filtered[]; };// (pixel): I.rgb, I.a
+#define KEEP(statement)
+#else
 layout(set = 0, binding = 5) writeonly buffer Input { QUAD inputQuad[]; };  // (pixel, W): x
 layout(set = 0, binding = 6) writeonly buffer Act { QUAD actQuad[]; };      // (layer, pixel, W): A_0 .. A_{H-1}
 layout(set = 0, binding = 7) writeonly buffer Out { QUAD outQuad[]; };      // (pixel, 16): K
 layout(set = 0, binding = 8) writeonly buffer Filtered { vec4 filtered[]; };// (pixel): I.rgb, I.a
+#define KEEP(statement) statement
+#endif
 
 #define WEIGHTS4(i) weights[i]
 #include "common/panel.glsl"
@@ -35,7 +42,7 @@ void main() {
   putContext(q);
   [[unroll]] for (uint i = 0; i < QUADS; ++i) {
     vec4 v = stored(panelGet4(i));
-    inputQuad[p * QUADS + i] = packQuad(v);
+    KEEP(inputQuad[p * QUADS + i] = packQuad(v));
     panelPut4(i, v);
   }
   for (uint l = 0; l < LAYERS; ++l) {
@@ -43,7 +50,7 @@ void main() {
     [[unroll]] for (uint i = 0; i < QUADS; ++i) {
       vec4 v = panelGet4(i);
       v = stored(mix(SLOPE * v, v, greaterThan(v, vec4(0))));
-      actQuad[(l * geo.pixels + p) * QUADS + i] = packQuad(v);
+      KEEP(actQuad[(l * geo.pixels + p) * QUADS + i] = packQuad(v));
       panelPut4(i, v);
     }
   }
@@ -53,7 +60,7 @@ void main() {
   float last = 0.0;
   [[unroll]] for (uint i = 0; i < 4; ++i) {
     vec4 v = stored(panelGet4(i));
-    outQuad[p * (OUTPUTS / 4) + i] = packQuad(v);
+    KEEP(outQuad[p * (OUTPUTS / 4) + i] = packQuad(v));
     [[unroll]] for (uint j = 0; j < 4; ++j) {
       if (4 * i + j < TAPS) k[4 * i + j] = v[j];
       else last = v[j];
@@ -64,6 +71,7 @@ void main() {
   [[unroll]] for (uint t = 0; t < TAPS; ++t) sum += k[t] * image(indexOf(q, TAP[t]));
   vec4 result = vec4(sum, blendWeight(last));
   filtered[p] = result;
+#ifndef INFER
   // What overflowed gives no gradient: zeros, because mulw multiplies by these and 0 * inf is NaN. (A loop: it costs
   // one turn where all pixels are fine, also on drivers that run both sides of a branch.)
   uint clear = finite(result) ? 0 : QUADS;
@@ -71,4 +79,5 @@ void main() {
     inputQuad[p * QUADS + i] = packQuad(vec4(0));
     for (uint l = 0; l < LAYERS; ++l) actQuad[(l * geo.pixels + p) * QUADS + i] = packQuad(vec4(0));
   }
+#endif
 }

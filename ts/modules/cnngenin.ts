@@ -1,0 +1,100 @@
+// cnngenin: a frame's training data from a picture and its reference (SPEC 4).
+
+import { InputError } from '../errors.js';
+import type { BuildContext, FrameContext, InstanceInfo, ModuleInstance, ModuleType, PlanBuffer, PortShape, ShapeContext } from '../graph/types.js';
+
+const NOISES = ['vkdt', 'log', 'fixed'] as const;
+const LOCAL = 64;
+/** What each mode reads; mode 2 and 4 make their input from the reference. */
+const fromReference = (generate: number): boolean => generate === 2 || generate === 4;
+
+class Cnngenin implements ModuleInstance {
+  private frameBuffer!: PlanBuffer;
+  private tile!: PortShape;
+
+  shapes(ctx: ShapeContext): Record<string, PortShape> {
+    const p = ctx.params;
+    const generate = p.int('generate');
+    const ref = ctx.input('refi')!;
+    const img = ctx.input('imgi');
+    if (!img && !fromReference(generate))
+      throw new InputError('NO_INPUT', `cnngenin:${ctx.info.inst}: nothing is connected to imgi, which generate ${generate} needs`, {
+        place: ctx.info.place, hint: 'connect the noisy picture, or let generate:2 add noise to the reference',
+      });
+    if (img && (img.width !== ref.width || img.height !== ref.height))
+      throw new InputError('SIZE_MISMATCH', `cnngenin:${ctx.info.inst}: imgi is ${img.width}x${img.height}, but refi is ${ref.width}x${ref.height}`, {
+        place: ctx.info.place, hint: 'the noisy picture and its reference must show the same pixels',
+      });
+    const whole = p.int('tiles') === 0;
+    const size = p.int('size');
+    const width = whole ? ref.width : size;
+    const height = whole ? ref.height : size;
+    if (ref.width < width || ref.height < height)
+      throw new InputError('PICTURE_TOO_SMALL', `cnngenin:${ctx.info.inst}: the picture is ${ref.width}x${ref.height}, smaller than a tile of ${size}x${size}`, {
+        place: ctx.info.place, hint: 'use a larger picture, a smaller tile (size), or the whole picture (tiles:0)',
+      });
+    const random = !whole && generate !== 0;
+    const count = random ? p.int('batch') : 1;
+    this.tile = { channels: 'rgba', format: 'f16', width, height, count };
+    const picture = { ...this.tile, noise: this.profile(ctx) };
+    return { imgo: picture, refo: this.tile, noiseab: { channels: 'ssbo', format: 'f32', width: 2, height: count, count: 1 } };
+  }
+
+  /** The noise of the picture itself, or the fixed one that is added. */
+  private profile(ctx: ShapeContext): { a: number; b: number } {
+    const p = ctx.params;
+    if (fromReference(p.int('generate'))) return { a: p.float('noise a'), b: p.float('noise b') };
+    return ctx.input('imgi')?.noise ?? { a: 0, b: 0 };
+  }
+
+  build(ctx: BuildContext): void {
+    const p = ctx.params;
+    const generate = p.int('generate');
+    const ref = ctx.port('refi')!;
+    const img = ctx.port('imgi') ?? ref;
+    const { a, b } = this.profile(ctx);
+    const random = generate !== 0 && p.int('tiles') !== 0;
+    this.frameBuffer = ctx.buffer('frame', 4, { persistent: true, init: 'zero' });
+    const push = new DataView(new ArrayBuffer(32));
+    [ref.shape.width, ref.shape.height, this.tile.width, this.tile.height, this.tile.count, p.int('seed')].forEach((x, i) => push.setUint32(4 * i, x, true));
+    push.setFloat32(24, a, true);
+    push.setFloat32(28, b, true);
+    ctx.node({
+      label: 'gen', kernel: 'cnngenin/gen', push: new Uint8Array(push.buffer),
+      spec: { 0: LOCAL, 1: generate, 2: img.shape.format === 'f32', 3: ref.shape.format === 'f32', 4: NOISES.indexOf(p.string('noise') as 'vkdt'), 5: random },
+      groups: [Math.ceil((this.tile.width * this.tile.height * this.tile.count) / LOCAL), 1, 1],
+      uses: [
+        { buffer: this.frameBuffer, access: 'r' }, { buffer: img.buffer, access: 'r' }, { buffer: ref.buffer, access: 'r' },
+        { buffer: ctx.output('imgo'), access: 'w' }, { buffer: ctx.output('refo'), access: 'w' }, { buffer: ctx.output('noiseab'), access: 'w' },
+      ],
+    });
+    ctx.node({ label: 'tick', kernel: 'cnngenin/tick', spec: { 0: 1 }, groups: [1, 1, 1], uses: [{ buffer: this.frameBuffer, access: 'rw' }] });
+  }
+
+  beforeFrame(ctx: FrameContext, frame: number): void {
+    ctx.write(this.frameBuffer, Uint32Array.of(frame));
+  }
+}
+
+export const cnngenin: ModuleType = {
+  name: 'cnngenin',
+  doc: 'makes training data: random tiles of a picture and its reference, with synthetic noise or mosaic',
+  connectors: [
+    { name: 'imgi', type: 'read', channels: 'rgba', format: '*', optional: true },
+    { name: 'refi', type: 'read', channels: 'rgba', format: '*' },
+    { name: 'imgo', type: 'write', channels: 'rgba', format: 'f16' },
+    { name: 'refo', type: 'write', channels: 'rgba', format: 'f16' },
+    { name: 'noiseab', type: 'write', channels: 'ssbo', format: 'f32' },
+  ],
+  params: [
+    { name: 'generate', type: 'int', default: 0, min: 0, max: 4, doc: '0 static patch, 1 random tiles of the pair, 2 synthetic noise on the reference, 3 mosaic, 4 noise and mosaic' },
+    { name: 'tiles', type: 'int', default: 1, min: 0, max: 1, doc: '0: the whole picture, never randomised' },
+    { name: 'batch', type: 'int', default: 1, min: 1, max: 65536, doc: 'tiles a frame' },
+    { name: 'size', type: 'int', default: 64, min: 1, max: 16384, doc: 'width and height of a tile' },
+    { name: 'noise', type: 'enum', values: NOISES, default: 'vkdt', doc: 'how synthetic noise is drawn: uniform a and b, log-uniform sigma, or noise a and noise b' },
+    { name: 'noise a', type: 'float', default: 0, min: 0, doc: 'with noise:fixed: var(x) = (a + 65535 x b) / 65535^2' },
+    { name: 'noise b', type: 'float', default: 0, min: 0, doc: 'with noise:fixed' },
+    { name: 'seed', type: 'int', default: 1, min: 0, doc: 'of tiles and noise' },
+  ],
+  create: (_info: InstanceInfo) => new Cnngenin(),
+};

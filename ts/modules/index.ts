@@ -1,0 +1,9 @@
+// All modules by their names in graph files.
+
+import type { ModuleType } from '../graph/types.js';
+import { cnngenin } from './cnngenin.js';
+import { ioModules } from './io.js';
+import { kpn } from './kpn/kpn.js';
+import { kpnT } from './kpn-t/kpn-t.js';
+
+export const modules: ReadonlyMap<string, ModuleType> = new Map([...ioModules, cnngenin, kpn, kpnT].map((m) => [m.name, m]));

@@ -1,0 +1,274 @@
+// kpn-t: trains the multi-level kernel predictor (SPEC 1 to 4). Plans the nodes of a step; the numbers are the kernels'.
+
+import { InputError } from '../../errors.js';
+import { fromHalf, toHalf } from '../../formats/half.js';
+import type {
+  BuildContext, FrameContext, InstanceInfo, ModuleInstance, ModuleType, NodeDesc, PlanBuffer, PortShape, ShapeContext, Status,
+} from '../../graph/types.js';
+import { initialWeights } from '../../model/init.js';
+import { outputsOf, parseWeightsText, weightCount, weightsText, type ModelSpec } from '../../model/spec.js';
+import { geometryOf, type Geometry } from '../kpn/geometry.js';
+import { modelFromParams, modelParams, specOf } from '../kpn/options.js';
+import { hyperBytes, HYPER_BYTES, initialState, readState, STATE_BYTES, type State } from './state.js';
+
+/** Where the loss of each frame is kept, for the picture `graph`. */
+const HISTORY_FRAMES = 1 << 20;
+const INITIAL_SCALE = 128;
+const DECAYS = ['const', 'cosine', 'exp'] as const;
+
+type Use = NodeDesc['uses'][number];
+const r = (buffer: PlanBuffer): Use => ({ buffer, access: 'r' });
+const w = (buffer: PlanBuffer): Use => ({ buffer, access: 'w' });
+const rw = (buffer: PlanBuffer): Use => ({ buffer, access: 'rw' });
+const push = (...values: number[]): Uint8Array => new Uint8Array(Uint32Array.from(values).buffer);
+const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
+
+/** Buffers that training keeps from frame to frame. */
+interface Kept {
+  master: PlanBuffer;
+  moment1: PlanBuffer;
+  moment2: PlanBuffer;
+  weights: PlanBuffer;
+  rounded: PlanBuffer;
+  state: PlanBuffer;
+  hyper: PlanBuffer;
+  history: PlanBuffer;
+  dEdw: PlanBuffer;
+}
+
+export class KpnT implements ModuleInstance {
+  private model!: ModelSpec;
+  private geometry!: Geometry;
+  private kept!: Kept;
+  private wcp: PlanBuffer | undefined;
+  private frameCount = 1;
+  private warnedBad = 0;
+
+  /** The network that is trained; after `shapes`. */
+  get spec(): ModelSpec {
+    return this.model;
+  }
+
+  /** The buffers of training; after `build`. */
+  get buffers(): Readonly<Kept> {
+    return this.kept;
+  }
+
+  shapes(ctx: ShapeContext): Record<string, PortShape> {
+    const m = (this.model = modelFromParams(ctx.params));
+    const input = ctx.input('input')!;
+    const ref = ctx.input('ref')!;
+    if (input.width !== ref.width || input.height !== ref.height || input.count !== ref.count)
+      throw new InputError('SIZE_MISMATCH', `kpn-t:${ctx.info.inst}: input is ${sizeOf(input)}, but ref is ${sizeOf(ref)}`, {
+        place: ctx.info.place, hint: 'connect a pair of pictures of the same size',
+      });
+    const noise = ctx.input('noiseab')!;
+    if (noise.width * noise.height !== 2 * input.count)
+      throw new InputError('SIZE_MISMATCH', `kpn-t:${ctx.info.inst}: noiseab has ${noise.width * noise.height} values for ${input.count} tiles, which need two each`, {
+        place: ctx.info.place,
+      });
+    this.checkCheckpoint(ctx);
+    this.frameCount = ctx.frames;
+    this.geometry = geometryOf(m, input.count, input.width, input.height);
+    return {
+      output: { ...input, channels: 'rgba', format: 'f16' },
+      w: { channels: 'ssbo', format: 'f16', width: m.width, height: (m.layers + 1) * m.width, count: 1, text: weightsText(m) },
+    };
+  }
+
+  private checkCheckpoint(ctx: ShapeContext): void {
+    const m = this.model;
+    const wcp = ctx.input('wcp');
+    if (ctx.params.int('init') === 1) return;
+    const place = ctx.params.place('init');
+    if (!wcp)
+      throw new InputError('NO_CHECKPOINT', `kpn-t:${ctx.info.inst}: init is 0 (start from a checkpoint), but nothing is connected to wcp`, {
+        place, hint: 'connect an i-lut to wcp, or start from random weights with param:kpn-t:' + ctx.info.inst + ':init:1',
+      });
+    const said = parseWeightsText(wcp.text ?? '').spec;
+    for (const k of Object.keys(said) as (keyof ModelSpec)[])
+      if (k !== 'loss' && said[k] !== m[k])
+        throw new InputError('CHECKPOINT_MISMATCH', `kpn-t:${ctx.info.inst}: the checkpoint's network has ${k} ${String(said[k])}, but this graph's has ${String(m[k])}`, {
+          place: ctx.params.place(k), hint: `set param:kpn-t:${ctx.info.inst}:${k}:${String(said[k])}`,
+        });
+    if (wcp.width * wcp.height !== weightCount(m))
+      throw new InputError('CHECKPOINT_MISMATCH', `kpn-t:${ctx.info.inst}: the checkpoint has ${wcp.width} x ${wcp.height} weights, but width ${m.width} and ${m.layers} layers need ${m.width} x ${(m.layers + 1) * m.width}`, {
+        place, hint: 'set width and layers to those the weights were trained with',
+      });
+  }
+
+  build(ctx: BuildContext): void {
+    const m = this.model;
+    const g = this.geometry;
+    const f32 = false;
+    const count = weightCount(m);
+    const el = f32 ? 4 : 2;
+    const variant = f32 ? 'f32' : 'f16';
+    const path = f32 ? 'f32' : 'plain';
+    const port = (name: string): PlanBuffer => ctx.port(name)!.buffer;
+    const keep = (name: string, bytes: number, init: 'zero' | Uint8Array = 'zero'): PlanBuffer => ctx.buffer(name, bytes, { persistent: true, init });
+
+    const history = Math.min(ctx.frames, HISTORY_FRAMES);
+    const k: Kept = (this.kept = {
+      master: keep('master', 4 * count),
+      moment1: keep('moment1', 4 * count),
+      moment2: keep('moment2', 4 * count),
+      weights: ctx.output('w', { persistent: true, init: 'zero' }),
+      rounded: keep('rounded', 4 * count),
+      state: keep('state', STATE_BYTES, initialState(f32 ? 1 : INITIAL_SCALE)),
+      hyper: keep('hyper', HYPER_BYTES),
+      history: keep('history', 4 * history),
+      dEdw: keep('dEdw', 4 * count),
+    });
+    this.wcp = ctx.port('wcp')?.buffer;
+
+    const geo: Use = { buffer: keep('geometry', g.bytes.byteLength, g.bytes), access: 'r', kind: 'uniform' };
+    const mip = ctx.buffer('mip', g.mipPixels * 4 * el);
+    const image = m.combine === 'prediff' ? ctx.buffer('detail', g.pixels * 4 * el) : mip;
+    const input = ctx.buffer('x', g.pixels * m.width * el);
+    const act = ctx.buffer('A', m.layers * g.pixels * m.width * el);
+    const out = ctx.buffer('K', g.pixels * outputsOf(m) * el);
+    const filtered = ctx.buffer('I', g.pixels * 16);
+    const combined = ctx.buffer('O', g.pixels * 16);
+    const diff = ctx.buffer('dOdIa', g.pixels * 16);
+    const gradient = ctx.buffer('dEdO', g.pixels * 16);
+    const post = m.combine === 'postdiff' && m.levels > 1;
+    const coarse = post ? ctx.buffer('downI', g.pixels * 16) : filtered;
+
+    const local = 64;
+    const spec = specOf(m, local, {
+      inputF32: ctx.port('input')!.shape.format === 'f32', refF32: ctx.port('ref')!.shape.format === 'f32',
+    });
+    const node = (label: string, kernel: string, v: string | undefined, invocations: number, uses: Use[], pushed?: Uint8Array): void =>
+      ctx.node({ label, kernel: `kpn/${kernel}`, variant: v, spec, groups: [ceilDiv(invocations, local), 1, 1], uses, push: pushed });
+    const level = (i: number): number => g.levels[i]!.pixels;
+
+    // The pyramid. Under prediff one level more, whose mip is the result's base.
+    const depth = m.combine === 'prediff' ? m.levels + 1 : m.levels;
+    const box = m.pyramid === 'box';
+    node('mip', 'mip', variant, box ? (depth > m.levels ? g.mipPixels : g.pixels) : level(0), [geo, r(port('input')), w(mip)], push(box ? depth : 1));
+    if (!box) for (let i = 0; i + 1 < depth; ++i) node(`mip ${i + 1}`, 'down', variant, level(i + 1), [geo, rw(mip)], push(i));
+    if (m.combine === 'prediff') node('detail', 'detail', variant, g.pixels, [geo, r(mip), w(image)]);
+
+    // Forward.
+    node('fwd', 'fwd', path, g.pixels, [geo, r(port('noiseab')), r(image), r(mip), r(k.rounded), w(input), w(act), w(out), w(filtered)]);
+    if (post) for (let i = 0; i + 1 < m.levels; ++i) node(`down ${i}`, 'down', 'float', level(i + 1), [geo, r(filtered), w(coarse)], push(i));
+    for (let i = m.levels - 1; i >= 0; --i)
+      node(`up ${i}`, 'up', variant, level(i), [geo, r(filtered), rw(combined), w(diff), r(coarse), r(mip), w(ctx.output('output'))], push(i));
+
+    // Backward.
+    node('loss', 'loss', undefined, level(0), [geo, r(port('noiseab')), r(combined), r(port('ref')), w(gradient)]);
+    for (let i = 0; i + 1 < m.levels; ++i) node(`dup ${i}`, 'dup', 'f32', level(i + 1), [geo, r(filtered), rw(gradient)], push(i));
+    let dEdI = gradient;
+    if (m.combine === 'postdiff') {
+      const part = ctx.buffer('up2T', g.pixels * 16);
+      dEdI = ctx.buffer('dEdI', g.pixels * 16);
+      for (let i = 0; i + 1 < m.levels; ++i) node(`part ${i}`, 'dup', 'part', level(i + 1), [geo, r(filtered), r(gradient), w(part)], push(i));
+      for (let i = 0; i < m.levels; ++i) node(`dpost ${i}`, 'dpost', undefined, level(i), [geo, r(filtered), r(gradient), r(part), w(dEdI)], push(i));
+    }
+    const dAct = ctx.buffer('dEdA', m.layers * g.pixels * m.width * el);
+    const dOut = ctx.buffer('dEdK', g.pixels * outputsOf(m) * el);
+    node('bck', 'bck', path, g.pixels, [geo, r(k.state), r(image), r(k.rounded), r(act), r(out), r(filtered), r(diff), r(gradient), r(dEdI), w(dAct), w(dOut)]);
+
+    // The weights' gradient: parts, their sum in order, the update.
+    const chunk = Math.max(128, ceilDiv(g.pixels, 256));
+    const parts = ceilDiv(g.pixels, chunk);
+    const partial = ctx.buffer('parts', parts * count * 4);
+    const columns = 32;
+    ctx.node({
+      label: 'mulw', kernel: 'kpn/mulw', variant: path, spec: { ...spec, 0: columns }, groups: [parts, m.layers + 1, m.width / columns],
+      uses: [geo, r(input), r(act), r(dAct), r(dOut), w(partial)], push: push(chunk),
+    });
+    const weightGroups = ceilDiv(count, 256);
+    const lossPixels = Math.max(4096, ceilDiv(level(0), 64));
+    const lossGroups = ceilDiv(level(0), lossPixels);
+    const norms = ctx.buffer('norms', 8 * (weightGroups + lossGroups));
+    const reduce = { ...spec, 0: 256 };
+    ctx.node({
+      label: 'sum', kernel: 'kpn/sum', spec: reduce, groups: [weightGroups + lossGroups, 1, 1],
+      uses: [geo, r(k.state), r(partial), r(gradient), w(k.dEdw), w(norms)], push: push(parts, weightGroups, lossPixels),
+    });
+    ctx.node({
+      label: 'step', kernel: 'kpn/step', spec: reduce, groups: [1, 1, 1],
+      uses: [geo, rw(k.state), r(k.hyper), r(norms), rw(k.history)], push: push(weightGroups, lossGroups),
+    });
+    ctx.node({
+      label: 'adam', kernel: 'kpn/adam', spec: { ...spec, 15: f32 }, groups: [ceilDiv(count / 2, local), 1, 1],
+      uses: [r(k.state), r(k.hyper), r(k.dEdw), rw(k.master), rw(k.moment1), rw(k.moment2), w(k.weights), w(k.rounded)],
+    });
+  }
+
+  async beforeFrame(ctx: FrameContext, frame: number): Promise<void> {
+    const p = ctx.params;
+    const at = (name: string): number => p.float(name, frame);
+    ctx.write(this.kept.hyper, hyperBytes({
+      alpha: at('alpha'), beta1: at('beta1'), beta2: at('beta2'), eps: at('eps'), l2: at('L2'), gradclip: at('gradclip'),
+      frames: this.frameCount, decay: DECAYS.indexOf(p.string('decay') as 'const'), warmup: p.int('warmup'),
+      history: Math.min(this.frameCount, HISTORY_FRAMES),
+    }));
+    if (frame !== 0) return;
+    let weights: Float32Array;
+    if (p.int('init') === 1) weights = initialWeights(this.model, p.int('seed'));
+    else {
+      const bytes = await ctx.read(this.wcp!);
+      weights = fromHalf(new Uint16Array(bytes.buffer, bytes.byteOffset, weightCount(this.model)));
+      const used = this.model.layers * this.model.width ** 2 + outputsOf(this.model) * this.model.width;
+      weights.fill(0, used);
+    }
+    const halves = toHalf(weights).data;
+    ctx.write(this.kept.master, weights);
+    ctx.write(this.kept.weights, halves);
+    ctx.write(this.kept.rounded, fromHalf(halves));
+  }
+
+  /** The state on the device as it is now. */
+  async readState(ctx: FrameContext): Promise<State> {
+    return readState(await ctx.read(this.kept.state));
+  }
+
+  async status(ctx: FrameContext): Promise<Status> {
+    const s = await this.readState(ctx);
+    const warnings: string[] = [];
+    if (s.badPixels > 0 && this.warnedBad === 0) {
+      this.warnedBad = s.badPixels;
+      warnings.push(`${s.badPixels} pixels had a result that is not finite; they gave no gradient`);
+    }
+    return {
+      values: [
+        { name: 'loss', value: s.smoothed },
+        { name: '|g|', value: s.norm },
+        { name: 'skipped', value: s.skipped },
+      ],
+      warnings,
+    };
+  }
+}
+
+const sizeOf = (s: PortShape): string => `${s.width}x${s.height}${s.count > 1 ? ` x ${s.count} tiles` : ''}`;
+
+export const kpnT: ModuleType = {
+  name: 'kpn-t',
+  doc: 'trains a multi-level kernel-predicting network to denoise',
+  connectors: [
+    { name: 'input', type: 'read', channels: 'rgba', format: '*' },
+    { name: 'ref', type: 'read', channels: 'rgba', format: '*' },
+    { name: 'output', type: 'write', channels: 'rgba', format: 'f16' },
+    { name: 'w', type: 'write', channels: 'ssbo', format: 'f16' },
+    { name: 'wcp', type: 'read', channels: 'ssbo', format: 'f16', optional: true },
+    { name: 'noiseab', type: 'read', channels: 'ssbo', format: 'f32' },
+  ],
+  params: [
+    { name: 'alpha', type: 'float', default: 0.01, min: 0, animated: true, doc: 'learning rate' },
+    { name: 'beta1', type: 'float', default: 0.99, min: 0, max: 0.999999, animated: true, doc: 'decay of the first moment' },
+    { name: 'beta2', type: 'float', default: 0.999, min: 0, max: 0.999999, animated: true, doc: 'decay of the second moment' },
+    { name: 'eps', type: 'float', default: 0.0001, min: 0, animated: true, doc: 'added to the square root of the second moment' },
+    { name: 'init', type: 'int', default: 0, min: 0, max: 1, doc: '0: weights from the checkpoint at wcp; 1: random weights' },
+    { name: 'L2', type: 'float', default: 0.001, min: 0, animated: true, doc: 'weight of the squared weights in the loss' },
+    { name: 'gradclip', type: 'float', default: 1000, min: 0, animated: true, doc: 'largest norm of the gradient' },
+    { name: 'seed', type: 'int', default: 1, min: 0, doc: 'of the random weights' },
+    { name: 'decay', type: 'enum', values: DECAYS, default: 'const', doc: 'of the learning rate over the frames of the graph' },
+    { name: 'warmup', type: 'int', default: 0, min: 0, doc: 'frames over which the learning rate rises to alpha' },
+    ...modelParams,
+  ],
+  create: (_info: InstanceInfo) => new KpnT(),
+};

@@ -1,0 +1,53 @@
+// The state of training on the device, as glsl/kpn/state.glsl lays it out.
+
+export const STATE_BYTES = 64;
+export const HYPER_BYTES = 48;
+
+export interface State {
+  frame: number;
+  updates: number;
+  skipped: number;
+  badPixels: number;
+  scale: number;
+  loss: number;
+  /** Exponential mean of the loss, over about the last hundred frames, in log space. */
+  smoothed: number;
+  norm: number;
+  badNow: number;
+}
+
+/** State before the first frame. `scale`: of f16 gradients (SPEC 1.7: vkdt's fixed 128 is where ours starts). */
+export function initialState(scale: number): Uint8Array {
+  const bytes = new ArrayBuffer(STATE_BYTES);
+  new Float32Array(bytes)[4] = scale;
+  return new Uint8Array(bytes);
+}
+
+export function readState(bytes: Uint8Array): State {
+  const v = new DataView(bytes.buffer, bytes.byteOffset, STATE_BYTES);
+  const u = (i: number): number => v.getUint32(4 * i, true);
+  const f = (i: number): number => v.getFloat32(4 * i, true);
+  return {
+    frame: u(0), updates: u(1), skipped: u(2), badPixels: u(3), scale: f(4), loss: f(6), smoothed: Math.exp(f(7)), norm: f(8), badNow: u(15),
+  };
+}
+
+export interface Hyper {
+  alpha: number;
+  beta1: number;
+  beta2: number;
+  eps: number;
+  l2: number;
+  gradclip: number;
+  frames: number;
+  decay: number;
+  warmup: number;
+  history: number;
+}
+
+export function hyperBytes(h: Hyper): Uint8Array {
+  const bytes = new ArrayBuffer(HYPER_BYTES);
+  new Float32Array(bytes).set([h.alpha, h.beta1, h.beta2, h.eps, h.l2, h.gradclip, 1 - h.beta1, 1 - h.beta2]);
+  new Uint32Array(bytes).set([h.frames, h.decay, h.warmup, h.history], 8);
+  return new Uint8Array(bytes);
+}

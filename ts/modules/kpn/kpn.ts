@@ -1,0 +1,102 @@
+// kpn: denoises a picture with trained weights (SPEC 4); the weights' text says what the network is.
+
+import { InputError } from '../../errors.js';
+import type {
+  BuildContext, FrameContext, InstanceInfo, ModuleInstance, ModuleType, NodeDesc, PlanBuffer, PortShape, ShapeContext,
+} from '../../graph/types.js';
+import { fromHalf } from '../../formats/half.js';
+import { parseWeightsText, weightCount, type ModelSpec } from '../../model/spec.js';
+import { geometryOf, type Geometry } from './geometry.js';
+import { modelFromParams, modelParams, specOf } from './options.js';
+
+type Use = NodeDesc['uses'][number];
+const r = (buffer: PlanBuffer): Use => ({ buffer, access: 'r' });
+const w = (buffer: PlanBuffer): Use => ({ buffer, access: 'w' });
+const rw = (buffer: PlanBuffer): Use => ({ buffer, access: 'rw' });
+const push = (...values: number[]): Uint8Array => new Uint8Array(Uint32Array.from(values).buffer);
+
+class Kpn implements ModuleInstance {
+  private model!: ModelSpec;
+  private geometry!: Geometry;
+  private noise!: PlanBuffer;
+  private weights!: PlanBuffer;
+  private rounded!: PlanBuffer;
+  private noiseab: { a: number; b: number } = { a: 0, b: 0 };
+
+  shapes(ctx: ShapeContext): Record<string, PortShape> {
+    const weights = ctx.input('w')!;
+    const said = parseWeightsText(weights.text ?? '');
+    for (const problem of said.problems) ctx.warn(`kpn:${ctx.info.inst}: the weights' text says ${problem}`);
+    const m = (this.model = modelFromParams(ctx.params, said.spec));
+    if (weights.width * weights.height !== weightCount(m))
+      throw new InputError('WEIGHTS_MISMATCH', `kpn:${ctx.info.inst}: the weights file holds ${weights.width} x ${weights.height} values, but a network of width ${m.width} with ${m.layers} layers has ${m.width} x ${(m.layers + 1) * m.width}`, {
+        place: ctx.info.place, hint: 'the file may be truncated or of another kind; or set the parameters width and layers',
+      });
+    const input = ctx.input('input')!;
+    const p = ctx.params;
+    const own = p.isSet('noise a') || p.isSet('noise b');
+    this.noiseab = own || !input.noise ? { a: p.float('noise a'), b: p.float('noise b') } : input.noise;
+    this.geometry = geometryOf(m, input.count, input.width, input.height);
+    return { output: { ...input, channels: 'rgba', format: 'f16' } };
+  }
+
+  build(ctx: BuildContext): void {
+    const m = this.model;
+    const g = this.geometry;
+    const port = (name: string): PlanBuffer => ctx.port(name)!.buffer;
+    const largest = g.mipPixels * 16;
+    if (largest > ctx.device.limits.maxStorageBufferRange)
+      throw new InputError('PICTURE_TOO_LARGE', `kpn:${ctx.info.inst}: the picture needs a buffer of ${largest} bytes; ${ctx.device.name} allows ${ctx.device.limits.maxStorageBufferRange}`, {
+        place: ctx.info.place, hint: 'cut the picture into parts',
+      });
+    const geo: Use = { buffer: ctx.buffer('geometry', g.bytes.byteLength, { persistent: true, init: g.bytes }), access: 'r', kind: 'uniform' };
+    this.noise = ctx.buffer('noiseab', 8 * g.tiles, { persistent: true });
+    this.rounded = ctx.buffer('rounded', 4 * weightCount(m), { persistent: true });
+    this.weights = port('w');
+    const mip = ctx.buffer('mip', g.mipPixels * 8);
+    const image = m.combine === 'prediff' ? ctx.buffer('detail', g.pixels * 8) : mip;
+    const filtered = ctx.buffer('I', g.pixels * 16);
+    const combined = ctx.buffer('O', g.pixels * 16);
+    const diff = ctx.buffer('dOdIa', g.pixels * 16);
+    const post = m.combine === 'postdiff' && m.levels > 1;
+    const coarse = post ? ctx.buffer('downI', g.pixels * 16) : filtered;
+    const local = 64;
+    const spec = specOf(m, local, { inputF32: ctx.port('input')!.shape.format === 'f32' });
+    const node = (label: string, kernel: string, variant: string, invocations: number, uses: Use[], pushed?: Uint8Array): void =>
+      ctx.node({ label, kernel: `kpn/${kernel}`, variant, spec, groups: [Math.ceil(invocations / local), 1, 1], uses, push: pushed });
+    const level = (i: number): number => g.levels[i]!.pixels;
+    const depth = m.combine === 'prediff' ? m.levels + 1 : m.levels;
+    const box = m.pyramid === 'box';
+    node('mip', 'mip', 'f16', box ? (depth > m.levels ? g.mipPixels : g.pixels) : level(0), [geo, r(port('input')), w(mip)], push(box ? depth : 1));
+    if (!box) for (let i = 0; i + 1 < depth; ++i) node(`mip ${i + 1}`, 'down', 'f16', level(i + 1), [geo, rw(mip)], push(i));
+    if (m.combine === 'prediff') node('detail', 'detail', 'f16', g.pixels, [geo, r(mip), w(image)]);
+    node('fwd', 'fwd', 'infer.plain', g.pixels, [geo, r(this.noise), r(image), r(mip), r(this.rounded), w(filtered)]);
+    if (post) for (let i = 0; i + 1 < m.levels; ++i) node(`down ${i}`, 'down', 'float', level(i + 1), [geo, r(filtered), w(coarse)], push(i));
+    for (let i = m.levels - 1; i >= 0; --i)
+      node(`up ${i}`, 'up', 'f16', level(i), [geo, r(filtered), rw(combined), w(diff), r(coarse), r(mip), w(ctx.output('output'))], push(i));
+  }
+
+  async beforeFrame(ctx: FrameContext, frame: number): Promise<void> {
+    const { a, b } = this.noiseab;
+    ctx.write(this.noise, Float32Array.from({ length: 2 * this.geometry.tiles }, (_, i) => (i % 2 ? b : a)));
+    if (frame !== 0) return;
+    const bytes = await ctx.read(this.weights);
+    ctx.write(this.rounded, fromHalf(new Uint16Array(bytes.buffer, bytes.byteOffset, weightCount(this.model))));
+  }
+}
+
+export const kpn: ModuleType = {
+  name: 'kpn',
+  doc: 'denoises a picture with trained weights',
+  connectors: [
+    { name: 'input', type: 'read', channels: 'rgba', format: '*' },
+    { name: 'output', type: 'write', channels: 'rgba', format: 'f16' },
+    { name: 'w', type: 'read', channels: 'ssbo', format: 'f16' },
+  ],
+  params: [
+    { name: 'noise a', type: 'float', default: 0, min: 0, doc: 'var(x) = (a + 65535 x b) / 65535^2; where not set, the picture\'s own' },
+    { name: 'noise b', type: 'float', default: 0, min: 0, doc: 'see noise a' },
+    ...modelParams,
+  ],
+  create: (_info: InstanceInfo) => new Kpn(),
+};
