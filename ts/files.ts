@@ -11,7 +11,9 @@ export interface Asked {
   place?: Place;
 }
 
-const codeOf = (e: unknown): string => (e instanceof Error && 'code' in e ? String(e.code) : String(e));
+// By shape, not by class: under jest, Node's errors are not of the test's Error class.
+const codeOf = (e: unknown): string => (typeof e === 'object' && e !== null && 'code' in e ? String(e.code) : 'UNKNOWN');
+const messageOf = (e: unknown): string => (typeof e === 'object' && e !== null && 'message' in e ? String(e.message) : String(e));
 
 /** What to do about a file that isn't there: names near it in its folder, or the part of the path that is missing. */
 async function missingHint(path: string): Promise<string> {
@@ -33,7 +35,7 @@ async function readError(path: string, e: unknown, asked: Asked): Promise<InputE
   const code = codeOf(e);
   const why: Record<string, string> = { ENOENT: 'is missing', ENOTDIR: 'is missing: a part of its path is no folder', EACCES: 'may not be read: permission denied', EPERM: 'may not be read: permission denied', ELOOP: 'is a loop of links', ENAMETOOLONG: 'has too long a name', EISDIR: 'is a folder, not a file' };
   const hint = code === 'ENOENT' ? await missingHint(path) : undefined;
-  return new InputError(`FILE_${code}`, `the file ${path} ${why[code] ?? `can't be read: ${e instanceof Error ? e.message : code}`}`, { place: asked.place, hint, cause: e });
+  return new InputError(`FILE_${code}`, `the file ${path} ${why[code] ?? `can't be read: ${messageOf(e)}`}`, { place: asked.place, hint, cause: e });
 }
 
 /** An open file of known size. */
@@ -143,7 +145,7 @@ export async function writeAtomic(path: string, ...chunks: Uint8Array[]): Promis
     await unlink(temp).catch(() => undefined);
     const code = codeOf(e);
     const hint = code === 'ENOSPC' ? 'The disk is full.' : code === 'EDQUOT' ? 'The disk quota is used up.' : undefined;
-    throw new OutputError('WRITE_FAILED', `writing ${path} failed: ${e instanceof Error ? e.message : code}`, { hint, cause: e });
+    throw new OutputError('WRITE_FAILED', `writing ${path} failed: ${messageOf(e)}`, { hint, cause: e });
   }
   await syncFolder(dirname(path));
 }

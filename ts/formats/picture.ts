@@ -30,7 +30,7 @@ export interface PictureHeader {
 const kinds: Record<PictureKind, { name: string; module: string }> = { jpeg: { name: 'JPEG', module: 'i-jpg' }, png: { name: 'PNG', module: 'i-png' } };
 
 /** libvips reports several lines and its own function names; the first says it. */
-const reason = (e: unknown): string => (e instanceof Error ? e.message : String(e)).trim().split('\n')[0]!;
+const reason = (e: unknown): string => (typeof e === 'object' && e !== null && 'message' in e ? String(e.message) : String(e)).trim().split('\n')[0]!;
 
 /**
  * Reads size, depth and profile without decoding pixels.

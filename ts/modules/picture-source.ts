@@ -121,7 +121,10 @@ class PictureSource implements ModuleInstance {
   /** Sizes of all files, from their headers. */
   private async sizes(): Promise<Size[]> {
     const sizes: Size[] = [];
-    for (const path of this.files) sizes.push(await withInput(path, this.asked(), (file) => this.reader.header(file)));
+    for (const path of this.files) {
+      const { width, height } = await withInput(path, this.asked(), (file) => this.reader.header(file));
+      sizes.push({ width, height });
+    }
     return sizes;
   }
 
