@@ -2,9 +2,8 @@
 
 import { InputError } from '../../errors.js';
 import type {
-  BuildContext, FrameContext, InstanceInfo, ModuleInstance, ModuleType, NodeDesc, PlanBuffer, PortShape, ShapeContext,
+  BuildContext, InstanceInfo, ModuleInstance, ModuleType, NodeDesc, PlanBuffer, PortShape, ShapeContext,
 } from '../../graph/types.js';
-import { fromHalf } from '../../formats/half.js';
 import { parseWeightsText, weightCount, type ModelSpec } from '../../model/spec.js';
 import { geometryOf, type Geometry } from './geometry.js';
 import { modelFromParams, modelParams, specOf } from './options.js';
@@ -18,9 +17,6 @@ const push = (...values: number[]): Uint8Array => new Uint8Array(Uint32Array.fro
 class Kpn implements ModuleInstance {
   private model!: ModelSpec;
   private geometry!: Geometry;
-  private noise!: PlanBuffer;
-  private weights!: PlanBuffer;
-  private rounded!: PlanBuffer;
   private noiseab: { a: number; b: number } = { a: 0, b: 0 };
 
   shapes(ctx: ShapeContext): Record<string, PortShape> {
@@ -50,9 +46,11 @@ class Kpn implements ModuleInstance {
         place: ctx.info.place, hint: 'cut the picture into parts',
       });
     const geo: Use = { buffer: ctx.buffer('geometry', g.bytes.byteLength, { persistent: true, init: g.bytes }), access: 'r', kind: 'uniform' };
-    this.noise = ctx.buffer('noiseab', 8 * g.tiles, { persistent: true });
-    this.rounded = ctx.buffer('rounded', 4 * weightCount(m), { persistent: true });
-    this.weights = port('w');
+    const { a, b } = this.noiseab;
+    const profile = new Uint8Array(Float32Array.from({ length: 2 * g.tiles }, (_, i) => (i % 2 ? b : a)).buffer);
+    const noise = ctx.buffer('noiseab', profile.byteLength, { persistent: true, init: profile });
+    const count = weightCount(m);
+    const rounded = ctx.buffer('rounded', 4 * count);
     const mip = ctx.buffer('mip', g.mipPixels * 8);
     const image = m.combine === 'prediff' ? ctx.buffer('detail', g.pixels * 8) : mip;
     const filtered = ctx.buffer('I', g.pixels * 16);
@@ -62,7 +60,7 @@ class Kpn implements ModuleInstance {
     const coarse = post ? ctx.buffer('downI', g.pixels * 16) : filtered;
     const local = 64;
     const spec = specOf(m, local, { inputF32: ctx.port('input')!.shape.format === 'f32' });
-    const node = (label: string, kernel: string, variant: string, invocations: number, uses: Use[], pushed?: Uint8Array): void =>
+    const node = (label: string, kernel: string, variant: string | undefined, invocations: number, uses: Use[], pushed?: Uint8Array): void =>
       ctx.node({ label, kernel: `kpn/${kernel}`, variant, spec, groups: [Math.ceil(invocations / local), 1, 1], uses, push: pushed });
     const level = (i: number): number => g.levels[i]!.pixels;
     const depth = m.combine === 'prediff' ? m.levels + 1 : m.levels;
@@ -70,18 +68,11 @@ class Kpn implements ModuleInstance {
     node('mip', 'mip', 'f16', box ? (depth > m.levels ? g.mipPixels : g.pixels) : level(0), [geo, r(port('input')), w(mip)], push(box ? depth : 1));
     if (!box) for (let i = 0; i + 1 < depth; ++i) node(`mip ${i + 1}`, 'down', 'f16', level(i + 1), [geo, rw(mip)], push(i));
     if (m.combine === 'prediff') node('detail', 'detail', 'f16', g.pixels, [geo, r(mip), w(image)]);
-    node('fwd', 'fwd', 'infer.plain', g.pixels, [geo, r(this.noise), r(image), r(mip), r(this.rounded), w(filtered)]);
+    node('expand', 'expand', undefined, count / 2, [r(port('w')), w(rounded)], push(count / 2));
+    node('fwd', 'fwd', 'infer.plain', g.pixels, [geo, r(noise), r(image), r(mip), r(rounded), w(filtered)]);
     if (post) for (let i = 0; i + 1 < m.levels; ++i) node(`down ${i}`, 'down', 'float', level(i + 1), [geo, r(filtered), w(coarse)], push(i));
     for (let i = m.levels - 1; i >= 0; --i)
       node(`up ${i}`, 'up', 'f16', level(i), [geo, r(filtered), rw(combined), w(diff), r(coarse), r(mip), w(ctx.output('output'))], push(i));
-  }
-
-  async beforeFrame(ctx: FrameContext, frame: number): Promise<void> {
-    const { a, b } = this.noiseab;
-    ctx.write(this.noise, Float32Array.from({ length: 2 * this.geometry.tiles }, (_, i) => (i % 2 ? b : a)));
-    if (frame !== 0) return;
-    const bytes = await ctx.read(this.weights);
-    ctx.write(this.rounded, fromHalf(new Uint16Array(bytes.buffer, bytes.byteOffset, weightCount(this.model))));
   }
 }
 
