@@ -1,7 +1,7 @@
 // Graph file text -> statements (SPEC section 5). Knows the grammar, not the modules.
 
 import { InputError, type Place } from '../errors.js';
-import type { ConnectorRef, Easing, Field, LinePlace, ParamTarget, Statement } from './statement.js';
+import type { ConnectorRef, Easing, Field, ParamTarget, Statement } from './statement.js';
 import { suggestion } from './suggest.js';
 
 export interface ReadOptions {
@@ -39,7 +39,7 @@ export function readLines(lines: readonly string[], file: string, options: ReadO
 }
 
 /** Reads one line without its end. */
-export function readLine(line: string, place: LinePlace): Statement {
+export function readLine(line: string, place: Place): Statement {
   if (line.trim() === '') return { kind: 'blank', place };
   if (line.startsWith('#')) return { kind: 'comment', text: line.slice(1), place };
   const fields = new Fields(line, place);
@@ -116,7 +116,7 @@ class Fields {
 
   constructor(
     private readonly line: string,
-    readonly place: LinePlace,
+    readonly place: Place,
   ) {}
 
   atEnd(): boolean {
@@ -172,7 +172,7 @@ class Fields {
   }
 
   /** Checks that nothing follows (one colon at the end may); the line's place. */
-  ended(): LinePlace {
+  ended(): Place {
     if (!this.atEnd() && this.position < this.line.length)
       throw this.error('CFG_EXTRA_FIELD', `more fields than the command takes: "${printable(this.line.slice(this.position, this.position + 40))}"`, this.peek());
     return this.place;

@@ -8,11 +8,6 @@ export interface Field {
   column: number;
 }
 
-/** Where a line came from; `--config` lines have a file name of their own. */
-export interface LinePlace extends Place {
-  line: number;
-}
-
 /** Keyframe spellings in the order of SPEC section 5. */
 export type Easing = 'linear' | 'in' | 'out' | 'smooth' | 'step';
 
@@ -36,7 +31,8 @@ export interface ParamTarget {
   value: Field;
 }
 
-export type Statement = { place: LinePlace } & (
+/** `place` is the line's: `--config` lines and options of the command line have a file name of their own. */
+export type Statement = { place: Place } & (
   | { kind: 'blank' }
   | { kind: 'comment'; text: string }
   | { kind: 'frames'; frames: number }
@@ -51,7 +47,7 @@ export type Statement = { place: LinePlace } & (
 export type StatementOf<K extends Statement['kind']> = Extract<Statement, { kind: K }>;
 
 /** The place of a field of a statement. */
-export function placeOf(statement: { place: LinePlace }, field: Field): Place {
+export function placeOf(statement: { place: Place }, field: Field): Place {
   return { ...statement.place, column: field.column };
 }
 

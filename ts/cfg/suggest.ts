@@ -23,7 +23,8 @@ export function nearest(name: string, candidates: Iterable<string>): string | un
   if (name.length > 64) return undefined; // no slip of a token, and quadratic to compare
   for (const candidate of candidates) {
     const distance = editDistance(name, candidate);
-    if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
+    // Of two equally near the longer: letters are left out more often than added (kpnt means kpn-t, not kpn).
+    if (distance < bestDistance || (distance === bestDistance && best !== undefined && candidate.length > best.length)) [best, bestDistance] = [candidate, distance];
   }
   return best;
 }

@@ -132,18 +132,13 @@ class FrameLoop {
   }
 
   private async runSlice(end: number): Promise<void> {
-    const { timestamps, frames, sliceSeconds = 0.1 } = this.options;
+    const { timestamps, sliceSeconds = 0.1 } = this.options;
     const count = end - this.done;
     const begin = performance.now();
-    // The next frame's files load while the device works. Both are awaited, whatever becomes of the other.
-    const [ran, prepared] = await Promise.allSettled([this.plan.program.run(count, timestamps ? { timestamps } : {}), end < frames ? this.prepare(end) : undefined]);
-    if (ran.status === 'rejected') throw ran.reason;
-    const result = ran.value;
-    const seconds = (performance.now() - begin) / 1000;
-    this.stages.device += seconds;
+    const result = await this.plan.program.run(count, timestamps ? { timestamps } : {});
+    this.stages.device += (performance.now() - begin) / 1000;
     this.done += result.done;
     if (result.opNs) this.addTimes(result.opNs, result.done);
-    if (prepared.status === 'rejected') throw prepared.reason;
     if (result.done === count && result.seconds > 0) {
       const wanted = Math.round((sliceSeconds / result.seconds) * count);
       this.slice = Math.max(1, Math.min(wanted, this.slice * 8));
@@ -174,10 +169,6 @@ class FrameLoop {
       const changes = frame === 0 || (instance.changesAt?.(frame) ?? false) || node.params.nextChange(frame - 1, frame + 1) === frame;
       if (changes) await instance.beforeFrame(this.context(run), frame);
     }
-  }
-
-  private async prepare(frame: number): Promise<void> {
-    await Promise.all(this.nodes.map(async ({ instance }) => (instance.changesAt?.(frame) ? instance.prepare?.(frame) : undefined)));
   }
 
   /** With `fps`, waits until the frame before `end` may begin. */

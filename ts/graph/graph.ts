@@ -126,7 +126,7 @@ class Builder {
     const known = this.registry.has(module.text);
     const wrong = known && instances.length > 0 ? inst : module;
     const hint =
-      later !== undefined && later.place.line > s.place.line
+      later !== undefined && later.place.line !== undefined && this.statements.indexOf(later) > this.statements.indexOf(s)
         ? `module:${key} stands further down, in line ${later.place.line}: move it up`
         : !known
           ? suggestion(module.text, this.registry.keys())

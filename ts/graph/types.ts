@@ -164,11 +164,6 @@ export interface ModuleInstance {
   /** True where `beforeFrame` must be called before this frame (later than 0): ends a submit there. */
   changesAt?(frame: number): boolean;
   /**
-   * While the device works on earlier frames: load what `beforeFrame(ctx, frame)` will upload. Called only for frames where
-   * `changesAt` holds, before `beforeFrame`, not for frame 0; never twice at once.
-   */
-  prepare?(frame: number): Promise<void> | void;
-  /**
    * A sink: writes what arrived at its (one) sink connector and returns the file's name, '' where it writes none.
    * `frame` names the file of a sequence. May overlap the following frames' GPU work; never called twice at once.
    */

@@ -1,0 +1,107 @@
+// The progress line: a bar on a terminal, a plain line now and then on a pipe.
+
+import { SingleBar } from 'cli-progress';
+import type { Progress } from '../graph/frame-loop.js';
+
+const plainEverySeconds = 5;
+/** Share of the newest value in the smoothed loss. */
+const smoothing = 0.1;
+
+export interface ProgressOutput {
+  isTTY?: boolean;
+  write(text: string): unknown;
+}
+
+export class ProgressLine {
+  private readonly bar: SingleBar | undefined;
+  private started = false;
+  private printedAt = 0;
+  private readonly smoothed = new Map<string, number>();
+  private readonly rate = new Rate();
+  private last: Progress | undefined;
+
+  constructor(private readonly out: NodeJS.WriteStream) {
+    if (out.isTTY)
+      this.bar = new SingleBar({ format: '{bar} {value}/{total} | {text}', stream: out, hideCursor: true, clearOnComplete: false, gracefulExit: false, barsize: 20, linewrap: false, fps: 10 });
+  }
+
+  update(progress: Progress): void {
+    this.rate.add(progress.done, progress.seconds);
+    this.last = progress;
+    if (this.bar) {
+      if (!this.started) this.bar.start(progress.frames, 0, { text: '' });
+      this.bar.update(progress.done, { text: this.text(progress) });
+    } else if (progress.seconds - this.printedAt >= plainEverySeconds || (!this.started && progress.seconds > 1) || progress.done === progress.frames) {
+      this.printedAt = progress.seconds;
+      this.line(progress);
+    }
+    this.started = true;
+  }
+
+  /** Ends the line; says the last state on a pipe if it wasn't said. */
+  stop(): void {
+    this.bar?.stop();
+    if (!this.bar && this.last && this.last.seconds !== this.printedAt) this.line(this.last);
+    this.last = undefined;
+  }
+
+  /** A message above the bar. */
+  clear(): void {
+    if (this.bar && this.started) this.out.write('\r\u001b[K');
+  }
+
+  private line(progress: Progress): void {
+    this.out.write(`frame ${progress.done}/${progress.frames} | ${this.text(progress)}\n`);
+  }
+
+  private text(progress: Progress): string {
+    const perSecond = this.rate.perSecond();
+    const left = perSecond > 0 ? (progress.frames - progress.done) / perSecond : NaN;
+    const parts = [`${short(perSecond)} frames/s`, `${duration(left)} left`];
+    for (const { module, values } of progress.status)
+      for (const { name, value } of values) parts.push(`${progress.status.length > 1 ? `${module} ` : ''}${name} ${short(this.smooth(module, name, value))}`);
+    return parts.join(' | ');
+  }
+
+  private smooth(module: string, name: string, value: number): number {
+    if (name !== 'loss' || !Number.isFinite(value)) return value;
+    const key = `${module} ${name}`;
+    const old = this.smoothed.get(key);
+    const next = old === undefined ? value : old + smoothing * (value - old);
+    this.smoothed.set(key, next);
+    return next;
+  }
+}
+
+/** Frames a second over the last few seconds: the first frames are slower than the rest. */
+class Rate {
+  private readonly points: { done: number; seconds: number }[] = [{ done: 0, seconds: 0 }];
+
+  add(done: number, seconds: number): void {
+    this.points.push({ done, seconds });
+    while (this.points.length > 2 && seconds - (this.points[1]?.seconds ?? 0) > 5) this.points.shift();
+  }
+
+  perSecond(): number {
+    const first = this.points[0];
+    const last = this.points.at(-1);
+    return first && last && last.seconds > first.seconds ? (last.done - first.done) / (last.seconds - first.seconds) : 0;
+  }
+}
+
+/** A number in about four characters' worth of digits. */
+export function short(value: number): string {
+  if (!Number.isFinite(value)) return String(value);
+  if (Number.isInteger(value) && Math.abs(value) < 1e6) return String(value);
+  const size = Math.abs(value);
+  return size >= 1e-3 && size < 1e6 ? String(Number(value.toPrecision(4))) : value.toExponential(2);
+}
+
+/** "1h 02m", "3m 20s", "12s" */
+export function duration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return '?';
+  const s = Math.round(seconds);
+  const two = (n: number): string => String(n).padStart(2, '0');
+  if (s >= 3600) return `${Math.floor(s / 3600)}h ${two(Math.floor((s % 3600) / 60))}m`;
+  return s >= 60 ? `${Math.floor(s / 60)}m ${two(s % 60)}s` : `${s}s`;
+}

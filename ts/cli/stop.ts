@@ -1,0 +1,42 @@
+// Ctrl-C and SIGTERM: the first stops gently, the second at once. Output that nobody reads any more ends quietly.
+
+import { constants } from 'node:os';
+
+const signals = ['SIGINT', 'SIGTERM'] as const;
+
+/** Listens while a run goes on. */
+export class StopSignal {
+  private readonly controller = new AbortController();
+  /** Exit code of the signal that came: 130 or 143. */
+  code: number | undefined;
+
+  constructor(private readonly say: (message: string) => void) {
+    for (const s of signals) process.on(s, this.handle);
+  }
+
+  get signal(): AbortSignal {
+    return this.controller.signal;
+  }
+
+  private readonly handle = (name: NodeJS.Signals): void => {
+    const code = 128 + constants.signals[name];
+    if (this.code !== undefined) process.exit(code);
+    this.code = code;
+    this.say('stopping after the current submit and writing what there is; once more to quit at once');
+    this.controller.abort();
+  };
+
+  release(): void {
+    for (const s of signals) process.off(s, this.handle);
+  }
+}
+
+/** A closed pipe behind stdout or stderr (`| head`) must not end a training run: what can't be printed is dropped. */
+export function ignoreClosedPipes(): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE' && error.code !== 'EIO' && error.code !== 'EBADF') throw error;
+      stream.write = () => true;
+    });
+  }
+}
