@@ -46,7 +46,7 @@ if [ $test_too = yes ]; then
   has_lavapipe || missing+=(mesa-vulkan-drivers)
   has dot || missing+=(graphviz)
   has clang-format || missing+=(clang-format)
-  has cppcheck || missing+=(cppcheck)
+  has clang-tidy || missing+=(clang-tidy)
 elif ! has_gpu && ! has_lavapipe; then
   missing+=(mesa-vulkan-drivers)
 fi

@@ -47,6 +47,9 @@ private_unpack() {
   for deb in "$dir"/cache/archives/*.deb; do dpkg -x "$deb" "$root"; done
 }
 
+# private_closure PACKAGE[/SUITE]...: these packages and all that they depend on, as NAME=VERSION lines.
+private_closure() { apt-get -s install "$@" | sed -n 's/^Inst \([^ ]*\) (\([^ ]*\).*/\1=\2/p'; }
+
 # Runs a command twice at most (mirrors have their moments), printing what it said only if it fails both times.
 _quiet() {
   local what=$1 log

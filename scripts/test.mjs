@@ -1,0 +1,160 @@
+// npm test [-- PATTERN…]: lint, build, spirv-val, jest on the system's lavapipe, jest on the newer lavapipe (cooperative
+// matrices) under the validation layer. The last line counts everything: "N passed, N failed". See docs/testing.md.
+//   npm test -- PATTERN…             only jest, only test files whose path matches, on the first driver
+//   npm test -- --second PATTERN…    the same on the second driver, validated
+import { createReadStream, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { lints, report } from './lint.mjs';
+import { root, run } from './run.mjs';
+import { checkShaders } from './shaders.mjs';
+
+process.chdir(root);
+const scratch = join('build', 'test');
+rmSync(scratch, { recursive: true, force: true });
+mkdirSync(scratch, { recursive: true });
+
+/** What runs on both drivers: all that touches the GPU, but not whole trainings, which are slow under validation. */
+const SECOND_DRIVER = ['test/unit/gpu', 'test/kernels/', 'test/model/'];
+const FIRST_DRIVER_ONLY = '\\.long\\.test\\.ts$';
+
+const count = { passed: 0, failed: 0 };
+const tally = (ok) => (ok ? count.passed++ : count.failed++);
+const title = (text) => console.log(`\n=== ${text}`);
+
+/** spirv-val on every module, for the Vulkan version that its SPIR-V version belongs to. */
+async function spirvVal() {
+  const files = readdirSync('dist/glsl', { recursive: true }).filter((file) => file.endsWith('.spv')).map((file) => join('dist/glsl', file));
+  const lines = [];
+  for (const file of files) {
+    const target = readFileSync(file).readUInt32LE(4) > 0x10300 ? 'vulkan1.3' : 'vulkan1.1';
+    const { code, output } = await run('.deps/bin/spirv-val', ['--target-env', target, file], { quiet: true });
+    if (code !== 0) lines.push(`${file} (${target}): ${output.trim()}`);
+  }
+  return files.length === 0 ? 'no module in dist/glsl' : lines.join('\n');
+}
+
+/** The environment of the first driver: the system's lavapipe, unless the caller's environment chose a driver. */
+function firstDriver() {
+  if (process.env.VK_DRIVER_FILES || process.env.VK_ICD_FILENAMES) return {};
+  const dir = '/usr/share/vulkan/icd.d';
+  const manifest = existsSync(dir) && readdirSync(dir).find((name) => name.startsWith('lvp_icd'));
+  return manifest ? { VK_DRIVER_FILES: join(dir, manifest), VK_ICD_FILENAMES: join(dir, manifest), VK_LOADER_LAYERS_DISABLE: '~implicit~' } : {};
+}
+
+/** Runs jest. @returns its JSON report, or undefined where it made none */
+async function jest(name, command, args, env) {
+  const file = join(scratch, `${name}.json`);
+  await run(command, [...args, '--json', '--outputFile', file, '--testLocationInResults'], { env });
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
+}
+
+const jestPath = 'node_modules/jest/bin/jest.js';
+const runFirst = (patterns) => jest('first', process.execPath, [jestPath, ...patterns], firstDriver());
+
+/**
+ * The second driver, with core and synchronisation validation. Every process (workers, commands that tests start) has the layer
+ * write to one pipe: a log file would be emptied by each new VkInstance.
+ * @returns jest's report, and what the layer said
+ */
+async function runSecond(patterns) {
+  const pipe = join(root, scratch, 'validation.pipe');
+  const settings = join(root, scratch, 'vk_layer_settings.txt');
+  await run('mkfifo', [pipe]);
+  writeFileSync(settings, ['validate_core = true', 'validate_sync = true', 'report_flags = error,warn', 'debug_action = VK_DBG_LAYER_ACTION_LOG_MSG', `log_filename = ${pipe}`].map((line) => `khronos_validation.${line}\n`).join(''));
+  let messages = '';
+  // r+: reading ends when we say so, not whenever the last writer goes.
+  const reader = createReadStream(pipe, { flags: 'r+', encoding: 'utf8' }).on('data', (text) => (messages += text));
+  const env = { VK_INSTANCE_LAYERS: 'VK_LAYER_KHRONOS_validation', VK_LAYER_SETTINGS_PATH: settings, VKPN_VALIDATION_PIPE: pipe };
+  const select = (command) => ['-c', `. .lavapipe/env.sh && exec ${command} "$@"`, 'bash'];
+  title('validation layer: does it see a missing barrier?');
+  const control = await run('bash', [...select('node'), 'test/validation/control.mjs'], { env, quiet: true });
+  const controlMessages = messages;
+  messages = '';
+  const seen = control.code === 0 && controlMessages.includes('SYNC-HAZARD');
+  console.log(seen ? 'PASS it does' : `FAIL it does not, so its silence would mean nothing\n${control.output}${controlMessages}`);
+  tally(seen);
+  const result = await jest('second', 'bash', [...select('node'), jestPath, '--testPathIgnorePatterns', FIRST_DRIVER_ONLY, '--setupFilesAfterEnv', './test/validation/mark.ts', '--testPathPatterns', ...patterns], env);
+  reader.destroy();
+  return { result, messages };
+}
+
+const keyOf = (file, test) => `${file.slice(root.length + 1)} › ${test.fullName}`;
+
+/** Tests by name: 'passed' | 'failed' | 'pending' | 'todo' …, plus a name for each file that did not even load. */
+function outcomes(result) {
+  const all = new Map();
+  for (const file of result?.testResults ?? []) {
+    if (file.assertionResults.length === 0) all.set(`${file.name.slice(root.length + 1)} (whole file)`, file.status === 'passed' ? 'pending' : 'failed');
+    for (const test of file.assertionResults) all.set(keyOf(file.name, test), test.status);
+  }
+  return all;
+}
+
+/** A test may be skipped on one driver if it runs on the other, or if a line of test/allowed-skips.txt (a regular expression, then ` # why`) names it. */
+function tallyJest(first, second) {
+  const allowed = readFileSync('test/allowed-skips.txt', 'utf8').split('\n').filter((line) => line && !line.startsWith('#')).map((line) => new RegExp(line.split(' # ')[0]));
+  const names = new Set([...first.keys(), ...second.keys()]);
+  for (const name of names) {
+    const ran = [first.get(name), second.get(name)].filter((status) => status === 'passed' || status === 'failed');
+    for (const status of ran) tally(status === 'passed');
+    if (ran.length === 0 && !allowed.some((pattern) => pattern.test(name))) {
+      console.log(`FAIL skipped everywhere, and test/allowed-skips.txt does not allow it: ${name}`);
+      tally(false);
+    }
+  }
+  if (names.size === 0) {
+    console.log('FAIL no jest test ran');
+    tally(false);
+  }
+}
+
+/** The layer must have said nothing. Lines that test/validation/mark.ts wrote tell which test was running. */
+function tallyValidation(messages) {
+  const lines = messages.split('\n').filter((line) => line.trim());
+  const clean = !lines.some((line) => !line.startsWith('in test: '));
+  const shown = lines.filter((line, index) => !line.startsWith('in test: ') || (lines[index + 1] && !lines[index + 1].startsWith('in test: ')));
+  console.log(clean ? 'PASS the validation layer said nothing' : `FAIL the validation layer's messages:\n${shown.join('\n')}`);
+  tally(clean);
+}
+
+async function build() {
+  title('build');
+  const { code } = await run(process.execPath, ['scripts/build.mjs']);
+  tally(code === 0);
+  if (code !== 0) finish();
+}
+
+function finish() {
+  console.log(`\n${count.passed} passed, ${count.failed} failed`);
+  process.exit(count.failed > 0 ? 1 : 0);
+}
+
+const args = process.argv.slice(2);
+const second = args.includes('--second');
+const patterns = args.filter((word) => word !== '--second');
+
+if (second || patterns.length > 0) {
+  await build();
+  title(`jest ${patterns.join(' ')}`);
+  if (second) {
+    const { result, messages } = await runSecond(patterns.length > 0 ? patterns : SECOND_DRIVER);
+    tallyJest(new Map(), outcomes(result));
+    tallyValidation(messages);
+  } else tallyJest(outcomes(await runFirst(patterns)), new Map());
+  finish();
+}
+
+title('lint');
+for (const lint of lints) tally(await report(lint));
+await build();
+title('shaders');
+tally(await report(['dist/glsl is what glsl/ says', async () => (await checkShaders()).join('\n')]));
+tally(await report(['spirv-val', spirvVal]));
+title("jest on the system's lavapipe");
+const firstResult = await runFirst([]);
+title('jest on the newer lavapipe, validated');
+const { result: secondResult, messages } = await runSecond(SECOND_DRIVER);
+title('all');
+tallyJest(outcomes(firstResult), outcomes(secondResult));
+tallyValidation(messages);
+finish();
