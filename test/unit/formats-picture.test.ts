@@ -3,10 +3,10 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { convertPrimaries, curve, apply, type Curve, type Primaries, type Vec3 } from '../../ts/formats/colour';
-import { isProfile, readProfile, writeProfile } from '../../ts/formats/icc';
-import { decodePicture, encodePicture, quantise, readPictureHeader, type PictureKind } from '../../ts/formats/picture';
-import { failure } from './io-harness';
+import { convertPrimaries, curve, apply, type Curve, type Primaries, type Vec3 } from '../../ts/formats/colour.js';
+import { isProfile, readProfile, writeProfile } from '../../ts/formats/icc.js';
+import { decodePicture, encodePicture, quantise, readPictureHeader, type PictureKind } from '../../ts/formats/picture.js';
+import { failure } from './io-harness.js';
 
 const noWarning = (m: string): void => {
   throw new Error(m);

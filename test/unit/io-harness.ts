@@ -1,8 +1,8 @@
 // Runs a module of ts/modules/io.ts without a graph or a device: parameters, shapes, frames, sinks.
 
-import { InputError } from '../../ts/errors';
-import type { FrameContext, ModuleInstance, ParamReader, PlanBuffer, PortShape, ShapeContext } from '../../ts/graph/types';
-import { ioModules } from '../../ts/modules/io';
+import { InputError } from '../../ts/errors.js';
+import type { FrameContext, ModuleInstance, ParamReader, PlanBuffer, PortShape, ShapeContext } from '../../ts/graph/types.js';
+import { ioModules } from '../../ts/modules/io.js';
 
 export interface Harness {
   instance: ModuleInstance;

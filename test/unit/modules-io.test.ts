@@ -4,13 +4,13 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { apply, convertPrimaries, curve, type Vec3 } from '../../ts/formats/colour';
-import { toHalf, fromHalf } from '../../ts/formats/half';
-import { decodeLut, encodeLut } from '../../ts/formats/lut';
-import { decodePfm, encodePfm } from '../../ts/formats/pfm';
-import { decodePicture } from '../../ts/formats/picture';
-import type { PortShape } from '../../ts/graph/types';
-import { failure, floats, halves, module } from './io-harness';
+import { apply, convertPrimaries, curve, type Vec3 } from '../../ts/formats/colour.js';
+import { toHalf, fromHalf } from '../../ts/formats/half.js';
+import { decodeLut, encodeLut } from '../../ts/formats/lut.js';
+import { decodePfm, encodePfm } from '../../ts/formats/pfm.js';
+import { decodePicture } from '../../ts/formats/picture.js';
+import type { PortShape } from '../../ts/graph/types.js';
+import { failure, floats, halves, module } from './io-harness.js';
 
 let dir: string;
 let home: string;

@@ -54,7 +54,7 @@ export function tagJpeg(jpeg: Uint8Array, { icc, exif }: Metadata): Uint8Array {
  */
 export function uprightExif(exif: Uint8Array): Uint8Array | undefined {
   const prefixed = Buffer.from(exif.subarray(0, 6)).toString('latin1') === 'Exif\0\0';
-  const tiff = exif.slice(prefixed ? 6 : 0);
+  const tiff = new Uint8Array(exif.subarray(prefixed ? 6 : 0));
   const view = new DataView(tiff.buffer, tiff.byteOffset, tiff.length);
   if (tiff.length < 14) return undefined;
   const order = view.getUint16(0);

@@ -63,7 +63,7 @@ export function countNonFinite(h: { format: Format }, data: Uint8Array): { count
   let count = 0;
   let first = -1;
   if (h.format !== 'f16' && h.format !== 'f32') return { count, first };
-  const bytes = data.byteOffset % 4 === 0 ? data : data.slice();
+  const bytes = data.byteOffset % 4 === 0 ? data : new Uint8Array(data);
   const values = h.format === 'f16' ? fromHalf(new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2)) : new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
   for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i]!) && count++ === 0) first = i;
   return { count, first };
@@ -73,7 +73,8 @@ export function countNonFinite(h: { format: Format }, data: Uint8Array): { count
 export function decodeLut(bytes: Uint8Array, file: string): Lut {
   const h = parseLutHeader(bytes.subarray(0, lutHeaderBytes), bytes.length, file);
   const end = lutHeaderBytes + lutDataBytes(h);
-  const data = bytes.slice(lutHeaderBytes, end);
+  // (Not slice: a Buffer's slice is no copy.)
+  const data = new Uint8Array(bytes.subarray(lutHeaderBytes, end));
   const { count, first } = countNonFinite(h, data);
   if (count > 0) {
     const value = Math.floor(first / h.channels);

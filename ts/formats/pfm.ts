@@ -99,9 +99,9 @@ export function parsePfmHeader(head: Uint8Array, fileBytes: number, file: string
 
 /** The file's values as f32 in the host's byte order; a copy, since pixels need not start at a multiple of 4. */
 function pixelValues(bytes: Uint8Array, h: PfmHeader): Float32Array {
-  const raw = bytes.slice(h.dataOffset, h.fileBytes);
-  if (h.littleEndian !== hostIsLittle) Buffer.from(raw.buffer, raw.byteOffset, raw.length).swap32();
-  return new Float32Array(raw.buffer, raw.byteOffset, raw.length / 4);
+  const raw = new Uint8Array(bytes.subarray(h.dataOffset, h.fileBytes));
+  if (h.littleEndian !== hostIsLittle) Buffer.from(raw.buffer).swap32();
+  return new Float32Array(raw.buffer);
 }
 
 /** Decodes a whole file. NaN and infinite pixels are counted, not refused: the caller decides. Throws as parsePfmHeader. */

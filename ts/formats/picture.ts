@@ -64,7 +64,7 @@ async function decodeCodes(bytes: Uint8Array, bits: 8 | 16, embedded: boolean, k
     throw new InputError('PICTURE_BROKEN', `the ${kinds[kind].name} file can't be decoded: ${reason(e)}`, { place: { file }, hint: 'Was it copied or written completely?', cause: e });
   });
   if (info.channels !== 3) throw new InputError('PICTURE_BROKEN', `the ${kinds[kind].name} file decodes to ${info.channels} channels`, { place: { file } });
-  const aligned = data.byteOffset % 2 === 0 ? data : Buffer.from(data);
+  const aligned = data.byteOffset % 2 === 0 ? data : new Uint8Array(data);
   return { width: info.width, height: info.height, data: bits === 8 ? data : new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.length / 2) };
 }
 

@@ -5,7 +5,7 @@ import { fromHalf } from './half.js';
 
 /** A buffer's bytes as f32; ui8 and ui16 codes become 0..1. */
 export function toFloat(format: Format, bytes: Uint8Array): Float32Array {
-  const b = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
+  const b = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes);
   if (format === 'f32') return new Float32Array(b.buffer, b.byteOffset, b.length / 4);
   if (format === 'f16') return fromHalf(new Uint16Array(b.buffer, b.byteOffset, b.length / 2));
   if (format === 'ui8') return Float32Array.from(b, (v) => v / 255);
