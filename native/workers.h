@@ -1,0 +1,19 @@
+// What runs off the JavaScript thread: replaying a program, reading a buffer. Each owns what it uses.
+#pragma once
+#include "program.h"
+
+#include <napi.h>
+
+#include <atomic>
+#include <memory>
+
+namespace vkpn {
+
+/** Starts a run; the promise resolves to RunResult. Its buffers count as in use until then. Throws CLOSED. */
+Napi::Promise startRun(Napi::Env env, std::shared_ptr<Program> program, const RunOptions& options,
+                       std::shared_ptr<std::atomic<bool>> interrupted);
+
+/** Starts a read; the promise resolves to a Uint8Array. */
+Napi::Promise startRead(Napi::Env env, std::shared_ptr<Buffer> buffer, VkDeviceSize offset, size_t bytes);
+
+}  // namespace vkpn

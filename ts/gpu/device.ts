@@ -1,0 +1,103 @@
+// Device over the addon's device.
+import { GpuError } from '../errors.js';
+import { BufferImpl } from './buffer.js';
+import { isInteger, require_ } from './check.js';
+import { KernelImpl, kernelKey, toNativeKernel } from './kernel.js';
+import { gpuCall, native, type DeviceHandle, type Native, type NativeDeviceInfo } from './native.js';
+import { ProgramImpl, toNativeOps } from './program.js';
+import { Queue } from './queue.js';
+import type { Device, DeviceInfo, DeviceOptions, GpuBuffer, Kernel, KernelDesc, Op, Program } from './types.js';
+
+/**
+ * Every Vulkan 1.1 device of this machine, in the loader's order; `index` opens it.
+ * @throws GpuError NO_LOADER, NO_DEVICE, NO_ADDON, DRIVER_CRASH
+ */
+export function listDevices(): DeviceInfo[] {
+  return listNative();
+}
+
+function listNative(): NativeDeviceInfo[] {
+  const devices = gpuCall(() => native().listDevices());
+  if (devices.length > 0) return devices;
+  throw gpuCall((): GpuError => new GpuError('NO_DEVICE', 'no driver offers a device with Vulkan 1.1 or later'));
+}
+
+/**
+ * Opens a device.
+ * @throws GpuError as listDevices, and NO_SUCH_DEVICE
+ */
+export function openDevice(options: DeviceOptions): Device {
+  const devices = listNative();
+  const info = devices[options.index];
+  if (info === undefined) {
+    throw new GpuError('NO_SUCH_DEVICE', `there is no device ${options.index}; there are ${devices.map((d) => `${d.index}: ${d.name}`).join(', ')}`);
+  }
+  return new DeviceImpl(native(), info);
+}
+
+class DeviceImpl implements Device {
+  private readonly handle: DeviceHandle;
+  private readonly queue = new Queue();
+  private readonly kernels = new Map<string, KernelImpl>();
+  private closed = false;
+
+  constructor(
+    private readonly native: Native,
+    readonly info: NativeDeviceInfo,
+  ) {
+    this.handle = gpuCall(() => native.openDevice(info.index));
+  }
+
+  buffer(name: string, bytes: number, options: { host?: boolean; uniform?: boolean } = {}): GpuBuffer {
+    this.checkOpen();
+    require_(isInteger(bytes, 1), () => `buffer ${name}: ${bytes} bytes`);
+    const { host = false, uniform = false } = options;
+    const handle = gpuCall(() => this.native.createBuffer(this.handle, name, bytes, host, uniform));
+    return new BufferImpl(this.native, this.queue, handle, name, bytes, uniform);
+  }
+
+  kernel(desc: KernelDesc): Kernel {
+    this.checkOpen();
+    const nativeDesc = toNativeKernel(desc, this.info);
+    const key = kernelKey(nativeDesc);
+    let kernel = this.kernels.get(key);
+    if (kernel === undefined) {
+      const handle = gpuCall(() => this.native.createKernel(this.handle, nativeDesc));
+      kernel = new KernelImpl(handle, desc.name, [...desc.bindings], nativeDesc.pushBytes);
+      this.kernels.set(key, kernel);
+    }
+    return kernel;
+  }
+
+  program(ops: Op[], name = 'program'): Program {
+    this.checkOpen();
+    const nativeOps = toNativeOps(name, ops, this.info);
+    const handle = gpuCall(() => this.native.createProgram(this.handle, name, nativeOps));
+    return new ProgramImpl(this.native, this.queue, handle, name);
+  }
+
+  interrupt(): void {
+    if (!this.closed) gpuCall(() => this.native.interrupt(this.handle));
+  }
+
+  memory(): { budget: number; usage: number } {
+    this.checkOpen();
+    return gpuCall(() => this.native.memory(this.handle));
+  }
+
+  validationMessages(): string[] {
+    return gpuCall(() => this.native.validationMessages(this.handle));
+  }
+
+  /** Ends a run under way (`interrupt`) and frees the device once that is over; at once where there is none. */
+  close(): void {
+    if (this.closed) return;
+    this.interrupt();
+    this.closed = true;
+    void this.queue.add(() => this.native.closeDevice(this.handle));
+  }
+
+  private checkOpen(): void {
+    if (this.closed) throw new GpuError('CLOSED', 'the device was closed');
+  }
+}
