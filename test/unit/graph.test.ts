@@ -132,7 +132,7 @@ test.each<[string, number, number, string, RegExp]>([
   ['module:filter:02\nconnect:filter:01:output:filter:02:input\nconnect:filter:02:output:filter:01:input', 7, 9, 'CFG_CYCLE', /in a circle: filter:\d+ -> filter:\d+ -> filter:\d+[^]*feedback:/],
 ])('%j is refused', async (lines, line, column, code, words) => {
   const error = await check(`${chain}${lines}\n`).then(() => undefined, (e: unknown) => e);
-  if (!(error instanceof VkpnError)) throw error ?? new Error('should be refused');
+  if (!(error instanceof VkpnError)) throw new Error('should be refused', { cause: error });
   expect(error.format()).toMatch(words);
   expect([error.code, error.place, error.exitCode]).toEqual([code, { file: 'g.cfg', line, column }, 2]);
 });

@@ -7,11 +7,6 @@ const plainEverySeconds = 5;
 /** Share of the newest value in the smoothed loss. */
 const smoothing = 0.1;
 
-export interface ProgressOutput {
-  isTTY?: boolean;
-  write(text: string): unknown;
-}
-
 export class ProgressLine {
   private readonly bar: SingleBar | undefined;
   private started = false;
@@ -27,6 +22,7 @@ export class ProgressLine {
 
   update(progress: Progress): void {
     this.rate.add(progress.done, progress.seconds);
+    if (progress.status !== this.last?.status) this.smooth(progress);
     this.last = progress;
     if (this.bar) {
       if (!this.started) this.bar.start(progress.frames, 0, { text: '' });
@@ -59,17 +55,18 @@ export class ProgressLine {
     const left = perSecond > 0 ? (progress.frames - progress.done) / perSecond : NaN;
     const parts = [`${short(perSecond)} frames/s`, `${duration(left)} left`];
     for (const { module, values } of progress.status)
-      for (const { name, value } of values) parts.push(`${progress.status.length > 1 ? `${module} ` : ''}${name} ${short(this.smooth(module, name, value))}`);
+      for (const { name } of values) parts.push(`${progress.status.length > 1 ? `${module} ` : ''}${name} ${short(this.smoothed.get(`${module} ${name}`) ?? NaN)}`);
     return parts.join(' | ');
   }
 
-  private smooth(module: string, name: string, value: number): number {
-    if (name !== 'loss' || !Number.isFinite(value)) return value;
-    const key = `${module} ${name}`;
-    const old = this.smoothed.get(key);
-    const next = old === undefined ? value : old + smoothing * (value - old);
-    this.smoothed.set(key, next);
-    return next;
+  /** Takes in new numbers (the same object comes again between measurements). */
+  private smooth(progress: Progress): void {
+    for (const { module, values } of progress.status)
+      for (const { name, value } of values) {
+        const key = `${module} ${name}`;
+        const old = name === 'loss' ? this.smoothed.get(key) : undefined;
+        this.smoothed.set(key, old !== undefined && Number.isFinite(old) ? old + smoothing * (value - old) : value);
+      }
   }
 }
 

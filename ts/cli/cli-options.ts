@@ -1,0 +1,102 @@
+// The options of `vkpn cli`: vkdt's (SPEC section 5), where the order of options about outputs matters.
+
+import { InvalidArgumentError, type Command } from 'commander';
+import type { OutputChoice } from '../cfg/outputs.js';
+import { InputError } from '../errors.js';
+import { curveNames, primaryNames } from '../formats/colour.js';
+import { deviceOptions, type CommonOptions } from './session.js';
+
+export interface CliOptions extends CommonOptions {
+  graph?: string;
+  lastFrameOnly?: boolean;
+  progress?: boolean;
+  dumpModules?: boolean;
+  dumpNodes?: boolean;
+  lenient?: boolean;
+  path?: string;
+}
+
+/** Options about an output, collected until `--output` (or the end) takes them. */
+interface Pending {
+  format?: string;
+  filename?: string;
+  params: Record<string, string>;
+  options: Record<string, string>;
+}
+
+/** Collects `--output INST` with the options that stand before it. */
+export class OutputOptions {
+  private readonly harvested: OutputChoice[] = [];
+  private pending: Pending = { params: {}, options: {} };
+
+  setFormat(format: string): void {
+    this.pending.format = format;
+  }
+
+  setFilename(filename: string): void {
+    this.pending.filename = filename;
+    this.pending.options.filename = '--filename';
+  }
+
+  setParam(name: string, value: string, option: string): void {
+    this.pending.params[name] = value;
+    this.pending.options[name] = option;
+  }
+
+  harvest(inst: string): void {
+    const { format = 'o-jpg', filename, params, options } = this.pending;
+    this.harvested.push({ inst, format, filename, params, options });
+    this.pending = { params: {}, options: {} };
+  }
+
+  /** The outputs, and whether the command line says anything about them. Throws InputError for options that belong to none. */
+  finish(): { outputs: OutputChoice[]; explicit: boolean } {
+    const { format, filename, params } = this.pending;
+    const left = [format === undefined ? [] : ['--format'], filename === undefined ? [] : ['--filename'], Object.keys(params).map((name) => this.pending.options[name] ?? name)].flat();
+    if (this.harvested.length > 0) {
+      if (left.length > 0) throw new InputError('CLI_OUTPUT_ORDER', `${left.join(', ')} after the last --output belongs to no output`, { hint: 'the options of an output stand before its --output' });
+      return { outputs: this.harvested, explicit: true };
+    }
+    this.harvest('main');
+    return { outputs: this.harvested, explicit: left.length > 0 };
+  }
+}
+
+/** Declares the options on a command; those about outputs go to `outputs` in the order they stand in. */
+export function declareCliOptions(command: Command, outputs: OutputOptions): Command {
+  const named = (names: readonly string[]) => (value: string): string => {
+    const name = names.find((n) => n.toLowerCase() === value.toLowerCase());
+    if (name === undefined) throw new InvalidArgumentError(`There is: ${names.join(', ')}.`);
+    return name;
+  };
+  const param = (name: string, option: string, check = (value: string): string => value) => (value: string): string => {
+    outputs.setParam(name, check(value), option);
+    return value;
+  };
+  const trc = (value: string): string => named(curveNames)(value === '709' ? 'bt709' : value); // vkdt's help says bt709, its parser takes 709
+  command
+    .requiredOption('-g, --graph <file>', 'the graph file')
+    .option('--last-frame-only', 'write only after the last frame')
+    .option('--progress', 'show how far it is: a line on a terminal, a plain line now and then elsewhere')
+    .option('--dump-modules', 'print the modules as a graphviz graph and run nothing')
+    .option('--dump-nodes', 'print the steps of a frame as a graphviz graph and run nothing')
+    .option('--quality <0-100>', 'JPEG quality', param('quality', '--quality'))
+    .option('--width <x>', 'greatest width: larger pictures are shrunk, keeping their proportions', param('width', '--width'))
+    .option('--height <y>', 'greatest height', param('height', '--height'))
+    .option('--filename <name>', "the output's name without extension and frame number (default: the instance)", (v) => (outputs.setFilename(v), v))
+    .option('--format <module>', 'the output module: o-jpg, o-png, o-pfm, o-lut (default: o-jpg)', (v) => (outputs.setFormat(v), v))
+    .option('--colour-prim <name>', `primaries of the output: ${primaryNames.join(' ')}`, param('prim', '--colour-prim', named(primaryNames)))
+    .option('--colour-trc <name>', `transfer curve of the output: ${curveNames.join(' ')}`, param('trc', '--colour-trc', trc))
+    .option('--output <inst>', 'write display:INST, with the seven options above that stand before it; may be repeated (default: main)', (v) => (outputs.harvest(v), v))
+    .option('--lenient', 'warn of lines that make no sense and leave them out, as vkdt does, instead of ending')
+    .option('--path <name>', 'matrix path of every module that has one: auto, khr, nv, plain')
+    // For the help alone: main takes `--config` and what follows out of the arguments before they are parsed.
+    .option('--config <line...>', 'everything after this is further lines of the graph file');
+  return deviceOptions(command);
+}
+
+/** Splits the arguments at the first `--config`. */
+export function splitConfig(args: readonly string[]): { args: string[]; config: string[] } {
+  const at = args.indexOf('--config');
+  return at < 0 ? { args: [...args], config: [] } : { args: args.slice(0, at), config: args.slice(at + 1) };
+}
