@@ -62,15 +62,16 @@ void putKernelGradient(uint p) {
 }
 
 void main() {
-  uint p = gl_GlobalInvocationID.x;
-  if (p >= geo.pixels) return;
+  // No early return: code under a condition is slower on drivers that run lanes under a mask. Invocations past the end
+  // compute the last pixel again.
+  uint p = min(gl_GlobalInvocationID.x, geo.pixels - 1);
   putKernelGradient(p);
   [[unroll]] for (uint i = 0; i < OUTPUTS / 4; ++i) {
     vec4 v = stored(panelGet4(i));
     dOutQuad[p * (OUTPUTS / 4) + i] = packQuad(v);
     panelPut4(i, v);
   }
-  for (uint l = LAYERS; l > 0; --l) {
+  [[unroll]] for (uint l = LAYERS; l > 0; --l) {
     panelMulT(l * WIDTH * WIDTH, l == LAYERS ? OUTPUTS : WIDTH);
     [[unroll]] for (uint i = 0; i < QUADS; ++i) {
       uint at = ((l - 1) * geo.pixels + p) * QUADS + i;

@@ -36,8 +36,9 @@ vec2 noise(uint tile) { return noiseab[tile]; }
 #include "kpn/kernel.glsl"
 
 void main() {
-  uint p = gl_GlobalInvocationID.x;
-  if (p >= geo.pixels) return;
+  // No early return: code under a condition is slower on drivers that run lanes under a mask. Invocations past the end
+  // compute the last pixel again.
+  uint p = min(gl_GlobalInvocationID.x, geo.pixels - 1);
   Pixel q = locate(p);
   putContext(q);
   [[unroll]] for (uint i = 0; i < QUADS; ++i) {
@@ -45,7 +46,7 @@ void main() {
     KEEP(inputQuad[p * QUADS + i] = packQuad(v));
     panelPut4(i, v);
   }
-  for (uint l = 0; l < LAYERS; ++l) {
+  [[unroll]] for (uint l = 0; l < LAYERS; ++l) {
     panelMul(l * WIDTH * WIDTH, WIDTH);
     [[unroll]] for (uint i = 0; i < QUADS; ++i) {
       vec4 v = panelGet4(i);

@@ -154,7 +154,7 @@ export class KpnT implements ModuleInstance {
     node('fwd', 'fwd', path, g.pixels, [geo, r(port('noiseab')), r(image), r(mip), r(k.rounded), w(input), w(act), w(out), w(filtered)]);
     if (post) for (let i = 0; i + 1 < m.levels; ++i) node(`down ${i}`, 'down', 'float', level(i + 1), [geo, r(filtered), w(coarse)], push(i));
     for (let i = m.levels - 1; i >= 0; --i)
-      node(`up ${i}`, 'up', variant, level(i), [geo, r(filtered), rw(combined), w(diff), r(coarse), r(mip), w(ctx.output('output'))], push(i));
+      node(`up ${i}`, 'up', variant, level(i), [geo, r(filtered), i === m.levels - 1 ? w(combined) : rw(combined), w(diff), r(coarse), r(mip), w(ctx.output('output'))], push(i));
 
     // Backward.
     node('loss', 'loss', undefined, level(0), [geo, r(port('noiseab')), r(combined), r(port('ref')), w(gradient)]);

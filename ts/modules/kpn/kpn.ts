@@ -72,7 +72,7 @@ class Kpn implements ModuleInstance {
     node('fwd', 'fwd', 'infer.plain', g.pixels, [geo, r(noise), r(image), r(mip), r(rounded), w(filtered)]);
     if (post) for (let i = 0; i + 1 < m.levels; ++i) node(`down ${i}`, 'down', 'float', level(i + 1), [geo, r(filtered), w(coarse)], push(i));
     for (let i = m.levels - 1; i >= 0; --i)
-      node(`up ${i}`, 'up', 'f16', level(i), [geo, r(filtered), rw(combined), w(diff), r(coarse), r(mip), w(ctx.output('output'))], push(i));
+      node(`up ${i}`, 'up', 'f16', level(i), [geo, r(filtered), i === m.levels - 1 ? w(combined) : rw(combined), w(diff), r(coarse), r(mip), w(ctx.output('output'))], push(i));
   }
 }
 
