@@ -25,7 +25,7 @@ function buildsOf(source) {
     const [directive, name, ...rest] = line.slice(3).trim().split(/\s+/);
     const isTarget = (word) => /^vulkan1\.\d$/.test(word);
     if (directive === 'target' && isTarget(name) && rest.length === 0) target = name;
-    else if (directive === 'variant' && /^\w+$/.test(name ?? '') && rest.every((word) => isTarget(word) || word.startsWith('-D')))
+    else if (directive === 'variant' && /^[\w.]+$/.test(name ?? '') && rest.every((word) => isTarget(word) || word.startsWith('-D')))
       variants.push({ name, defines: rest.filter((word) => word.startsWith('-D')), targetEnv: rest.find(isTarget) });
     else throw new Error(`${source}:${index + 1}: expected "//! variant NAME [-DX=1 …] [vulkan1.N]" or "//! target vulkan1.N"`);
   }

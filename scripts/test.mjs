@@ -2,7 +2,7 @@
 // matrices) under the validation layer. The last line counts everything: "N passed, N failed". See docs/testing.md.
 //   npm test -- PATTERN…             only jest, only test files whose path matches, on the first driver
 //   npm test -- --second PATTERN…    the same on the second driver, validated
-import { createReadStream, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, createReadStream, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { lints, report } from './lint.mjs';
 import { root, run } from './run.mjs';
@@ -60,22 +60,31 @@ async function runSecond(patterns) {
   const pipe = join(root, scratch, 'validation.pipe');
   const settings = join(root, scratch, 'vk_layer_settings.txt');
   await run('mkfifo', [pipe]);
-  writeFileSync(settings, ['validate_core = true', 'validate_sync = true', 'report_flags = error,warn', 'debug_action = VK_DBG_LAYER_ACTION_LOG_MSG', `log_filename = ${pipe}`].map((line) => `khronos_validation.${line}\n`).join(''));
+  // Without the heuristic, what shaders read and write is not looked at.
+  writeFileSync(settings, ['validate_core = true', 'validate_sync = true', 'syncval_shader_accesses_heuristic = true', 'report_flags = error,warn', 'debug_action = VK_DBG_LAYER_ACTION_LOG_MSG', `log_filename = ${pipe}`].map((line) => `khronos_validation.${line}\n`).join(''));
   let messages = '';
   // r+: reading ends when we say so, not whenever the last writer goes.
   const reader = createReadStream(pipe, { flags: 'r+', encoding: 'utf8' }).on('data', (text) => (messages += text));
+  /** All that was written up to now. */
+  const drain = async () => {
+    appendFileSync(pipe, 'end\n');
+    while (!messages.endsWith('end\n')) await new Promise((resolve) => setTimeout(resolve, 10));
+    const drained = messages.slice(0, -'end\n'.length);
+    messages = '';
+    return drained;
+  };
   const env = { VK_INSTANCE_LAYERS: 'VK_LAYER_KHRONOS_validation', VK_LAYER_SETTINGS_PATH: settings, VKPN_VALIDATION_PIPE: pipe };
   const select = (command) => ['-c', `. .lavapipe/env.sh && exec ${command} "$@"`, 'bash'];
   title('validation layer: does it see a missing barrier?');
   const control = await run('bash', [...select('node'), 'test/validation/control.mjs'], { env, quiet: true });
-  const controlMessages = messages;
-  messages = '';
+  const controlMessages = await drain();
   const seen = control.code === 0 && controlMessages.includes('SYNC-HAZARD');
   console.log(seen ? 'PASS it does' : `FAIL it does not, so its silence would mean nothing\n${control.output}${controlMessages}`);
   tally(seen);
   const result = await jest('second', 'bash', [...select('node'), jestPath, '--testPathIgnorePatterns', FIRST_DRIVER_ONLY, '--setupFilesAfterEnv', './test/validation/mark.ts', '--testPathPatterns', ...patterns], env);
+  const said = await drain();
   reader.destroy();
-  return { result, messages };
+  return { result, messages: said };
 }
 
 const keyOf = (file, test) => `${file.slice(root.length + 1)} › ${test.fullName}`;
