@@ -7,14 +7,14 @@ export const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 export const bin = (name) => join(root, 'node_modules', '.bin', name);
 
 /**
- * Runs a program in the root folder with no input, to its end.
- * @param {{ env?: Record<string, string | undefined>, quiet?: boolean }} options quiet: keep what it prints instead of showing it
+ * Runs a program (in the root folder, unless told otherwise) with no input, to its end.
+ * @param {{ env?: Record<string, string | undefined>, quiet?: boolean, cwd?: string }} options quiet: keep what it prints instead of showing it
  * @returns {Promise<{ code: number, output: string }>} the exit code (127 where it cannot be started) and, if quiet, all it printed
  */
-export function run(command, args, { env = {}, quiet = false } = {}) {
+export function run(command, args, { env = {}, quiet = false, cwd = root } = {}) {
   return new Promise((resolve) => {
     const stdio = quiet ? ['ignore', 'pipe', 'pipe'] : ['ignore', 'inherit', 'inherit'];
-    const child = spawn(command, args, { cwd: root, env: { ...process.env, ...env }, stdio });
+    const child = spawn(command, args, { cwd, env: { ...process.env, ...env }, stdio });
     let output = '';
     for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text) => (output += text));
     child.on('error', (error) => resolve({ code: 127, output: `${command}: ${error.message}` }));
