@@ -37,9 +37,12 @@ const reason = (e: unknown): string => (typeof e === 'object' && e !== null && '
  * @throws InputError PICTURE_BROKEN, PICTURE_KIND, PICTURE_CMYK
  */
 export async function readPictureHeader(bytes: Uint8Array, kind: PictureKind, file: string): Promise<PictureHeader> {
-  const meta = await sharp(bytes).metadata().catch((e: unknown) => {
+  let meta: sharp.Metadata;
+  try {
+    meta = await sharp(bytes).metadata();
+  } catch (e) {
     throw new InputError('PICTURE_BROKEN', `not a ${kinds[kind].name} file that can be read: ${reason(e)}`, { place: { file }, cause: e });
-  });
+  }
   if (meta.format !== kind) {
     const right = Object.entries(kinds).find(([k]) => k === meta.format)?.[1].module;
     throw new InputError('PICTURE_KIND', `the file is ${meta.format.toUpperCase()}, not ${kinds[kind].name}`, { place: { file }, hint: right === undefined ? 'Convert it to PNG or JPEG first.' : `Read it with ${right}.` });
