@@ -45,7 +45,9 @@ export function mirror(i: number, size: number): number {
 /** Channels first..first+count-1 of the pixel at (x, y), mirrored outside. */
 export function pixel(image: Image, x: number, y: number, first = 0, count = 3): number[] {
   const start = (mirror(y, image.height) * image.width + mirror(x, image.width)) * image.channels + first;
-  return Array.from(image.data.subarray(start, start + count));
+  const values: number[] = [];
+  for (let c = 0; c < count; c++) values.push(image.data[start + c]!);
+  return values;
 }
 
 export function dot(u: ArrayLike<number>, v: ArrayLike<number>): number {

@@ -11,3 +11,5 @@ export * from './model.js';
 export * from './optimiser.js';
 export * from './cnngenin.js';
 export * from './metrics.js';
+export * from './cases.js';
+export * from './gradcheck.js';

@@ -15,7 +15,7 @@ export function lossOf(loss: Loss, r: number, t: number, noise: Noise): number {
   switch (loss) {
     case 'l2': return (r - t) ** 2;
     case 'smape': return Math.abs(r - t) / (Math.abs(r) + Math.abs(t) + SMAPE_EPS);
-    case 'cosh': return Math.cosh(r - t) - 1;
+    case 'cosh': return 2 * Math.sinh((r - t) / 2) ** 2; // cosh - 1 without its cancellation
     case 'rel': return (r - t) ** 2 / variance(t, noise);
     case 'enc': return Math.abs(r - t) / Math.sqrt(Math.abs(t) + ENC_OFFSET);
   }

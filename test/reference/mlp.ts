@@ -41,6 +41,8 @@ export function multiply(shape: MlpShape, weights: Float64Array, layer: number, 
 }
 
 export interface MlpForward {
+  /** Pre-activations of the hidden layers, Z[l] (n, W), l = 0..H-1. */
+  readonly Z: Float64Array[];
   /** Activations of the hidden layers, A[l] (n, W), l = 0..H-1. */
   readonly A: Float64Array[];
   /** (n, outputs). */
@@ -50,25 +52,26 @@ export interface MlpForward {
 /** Called with every tensor when it is whole, before it is used; may change it in place. */
 export type MlpVisit = (name: 'Z' | 'A' | 'K' | 'dA' | 'dK' | 'dw', data: Float64Array, layer: number) => void;
 
-/** x (n, W) -> activations and K. `Z` is the pre-activation. */
+/** x (n, W) -> activations and K. */
 export function mlpForward(shape: MlpShape, weights: Float64Array, x: Float64Array, visit: MlpVisit = () => undefined): MlpForward {
+  const Z: Float64Array[] = [];
   const A: Float64Array[] = [];
   for (let layer = 0; layer < shape.layers; layer++) {
-    const Z = multiply(shape, weights, layer, A[layer - 1] ?? x);
-    visit('Z', Z, layer);
-    A[layer] = Z.map((z) => activate(shape.act, z));
+    Z[layer] = multiply(shape, weights, layer, A[layer - 1] ?? x);
+    visit('Z', Z[layer]!, layer);
+    A[layer] = Z[layer]!.map((z) => activate(shape.act, z));
     visit('A', A[layer]!, layer);
   }
   const K = multiply(shape, weights, shape.layers, A[shape.layers - 1] ?? x);
   visit('K', K, shape.layers);
-  return { A, K };
+  return { Z, A, K };
 }
 
 /**
  * dE/dK (n, outputs) -> gradients by the pre-activations, dA[l] (n, W) for l = 0..H-1 and dA[H] = dK.
  * A gradient of exactly 0 stays 0 whatever it meets, so that pixels without a gradient may hold NaN.
  */
-export function mlpBackward(shape: MlpShape, weights: Float64Array, forward: MlpForward, dK: Float64Array, visit: MlpVisit = () => undefined): Float64Array[] {
+export function mlpBackward(shape: MlpShape, weights: Float64Array, forward: Pick<MlpForward, 'A'>, dK: Float64Array, visit: MlpVisit = () => undefined): Float64Array[] {
   const W = shape.width;
   const dA: Float64Array[] = [];
   dA[shape.layers] = dK;
@@ -91,7 +94,7 @@ export function mlpBackward(shape: MlpShape, weights: Float64Array, forward: Mlp
 }
 
 /** dE/dw summed over the pixels, in the weights' own layout (H+1, W, W). */
-export function mulw(shape: MlpShape, x: Float64Array, forward: MlpForward, dA: readonly Float64Array[]): Float64Array {
+export function mulw(shape: MlpShape, x: Float64Array, forward: Pick<MlpForward, 'A'>, dA: readonly Float64Array[]): Float64Array {
   const W = shape.width;
   const dw = new Float64Array(weightCount(shape));
   for (let layer = 0; layer <= shape.layers; layer++) {

@@ -4,7 +4,7 @@ import { type Combine, combineBackward, combineForward } from './combine.js';
 import { type Context, contexts } from './context.js';
 import { type Image, type Noise, addScaled, channels, makeImage } from './image.js';
 import { type Loss, type LossResult, lossForward } from './loss.js';
-import { type Activation, type MlpForward, type MlpShape, mlpBackward, mlpForward, mulw, weightCount } from './mlp.js';
+import { type Activation, type MlpShape, mlpBackward, mlpForward, mulw, weightCount } from './mlp.js';
 import { type Pyramid, type Up, down, noiseGain, up2, up2Transposed } from './pyramid.js';
 
 /** The model; names and values are those of kpn-t's parameters (SPEC 4). */
@@ -66,6 +66,8 @@ export interface ForwardLevel {
   readonly G: Image | undefined;
   /** Contexts (h*w, W). */
   readonly x: Float64Array;
+  /** Pre-activations Z[l] (h*w, W), l = 0..H-1. */
+  readonly Z: Float64Array[];
   /** Activations A[l] (h*w, W), l = 0..H-1. */
   readonly A: Float64Array[];
   /** (h*w, 16), with chroma (h*w, 32). */
@@ -134,33 +136,64 @@ function mips(model: ModelOptions, input: Image, emit: Emit): Image[] {
   return M;
 }
 
-function forwardLevel(model: ModelOptions, weights: Float64Array, M: readonly Image[], level: number, coarser: Image | undefined, noise: Noise, emit: Emit): ForwardLevel {
+/** What a level's perceptron sees and its kernels act on: no gradient flows through any of it. */
+type Seen = Pick<ForwardLevel, 'M' | 'taps' | 'G' | 'x'>;
+
+function see(model: ModelOptions, M: readonly Image[], level: number, U: Image | undefined, noise: Noise, emit: Emit): Seen {
   const image = M[level]!;
-  const enlarge = (coarse: Image): Image => up2(coarse, image.width, image.height, model.pyramid, model.up);
-  const taps = model.combine === 'prediff' ? emit('D', addScaled(image, enlarge(M[level + 1]!), -1), level) : image;
-  const U = coarser && emit('U', enlarge(coarser), level);
-  const isCoarsest = level === model.levels - 1;
-  const ofGuide = isCoarsest || !U ? image : U;
+  const taps = model.combine === 'prediff' ? emit('D', addScaled(image, enlarge(model, M[level + 1]!, image), -1), level) : image;
+  const ofGuide = level === model.levels - 1 || !U ? image : U;
   const G = model.context === 'guide' ? emit('G', makeImage(image.width, image.height, 3, ofGuide.data), level) : undefined;
   const x = emit('x', contexts(model.context, model.width, { M: image, taps, G, noise, gain: noiseGain(level, model.pyramid) }), level);
-  const { A, K } = mlpForward(mlpShape(model), weights, x, (name, data, layer) => void emit(name, data, level, layer));
-  const I = emit('I', applyForward(model, taps, K), level);
-  const O = emit('O', combineForward(model, I, U), level);
-  return { M: image, taps, G, x, A, K, I, U, O };
+  return { M: image, taps, G, x };
+}
+
+const enlarge = (model: ModelOptions, coarse: Image, like: { width: number; height: number }): Image => up2(coarse, like.width, like.height, model.pyramid, model.up);
+
+type Predicted = Omit<ForwardLevel, 'U' | 'O'>;
+
+function predict(model: ModelOptions, weights: Float64Array, seen: Seen, level: number, emit: Emit): Predicted {
+  if (weights.length !== weightCount(model)) throw new RangeError(`weights: expected ${weightCount(model)} values, got ${weights.length}`);
+  const { Z, A, K } = mlpForward(mlpShape(model), weights, seen.x, (name, data, layer) => void emit(name, data, level, layer));
+  const I = emit('I', applyForward(model, seen.taps, K), level);
+  return { ...seen, Z, A, K, I };
+}
+
+/** Coarse to fine: `predictAt` gives a level its I, `coarsest` is O of the level below the last (prediff). */
+function cascade(model: ModelOptions, sizes: readonly { width: number; height: number }[], coarsest: Image | undefined, predictAt: (level: number, U: Image | undefined) => Predicted, emit: Emit): ForwardLevel[] {
+  const levels: ForwardLevel[] = [];
+  let coarser = coarsest;
+  for (let level = model.levels - 1; level >= 0; level--) {
+    const U = coarser && emit('U', enlarge(model, coarser, sizes[level]!), level);
+    const predicted = predictAt(level, U);
+    coarser = emit('O', combineForward(model, predicted.I, U), level);
+    levels[level] = { ...predicted, U, O: coarser };
+  }
+  return levels;
 }
 
 /** One tile through the network: every level's tensors, finest first; O of level 0 is the output. */
 export function forward(model: ModelOptions, weights: Float64Array, input: Image, noise: Noise, hooks: Hooks = {}, tile = 0): ForwardLevel[] {
-  if (weights.length !== weightCount(model)) throw new RangeError(`weights: expected ${weightCount(model)} values, got ${weights.length}`);
   const emit = emitter(hooks, tile);
   const M = mips(model, input, emit);
-  const levels: ForwardLevel[] = [];
-  let coarser = M[model.levels] && emit('O', makeImage(M[model.levels]!.width, M[model.levels]!.height, 3, M[model.levels]!.data), model.levels);
-  for (let level = model.levels - 1; level >= 0; level--) {
-    levels[level] = forwardLevel(model, weights, M, level, coarser, noise, emit);
-    coarser = levels[level]!.O;
-  }
-  return levels;
+  const last = M[model.levels]; // of prediff only
+  const coarsest = last && emit('O', makeImage(last.width, last.height, 3, last.data), model.levels);
+  return cascade(model, M, coarsest, (level, U) => predict(model, weights, see(model, M, level, U, noise, emit), level, emit), emit);
+}
+
+/**
+ * The same again with other weights or hooks, but with what every level saw the first time: the guide does not move.
+ * Only the levels named predict anew; the others keep their I and are merely combined again.
+ */
+export function forwardAgain(model: ModelOptions, weights: Float64Array, before: readonly ForwardLevel[], hooks: Hooks = {}, tile = 0, predicting: 'all' | 'none' | number = 'all'): ForwardLevel[] {
+  const emit = emitter(hooks, tile);
+  const coarsest = model.combine === 'prediff' ? down(before[model.levels - 1]!.M, model.pyramid) : undefined;
+  const predictAt = (level: number): Predicted => {
+    const kept = before[level]!;
+    if (predicting === 'all' || predicting === level) return predict(model, weights, kept, level, emit);
+    return { ...kept, I: emit('I', makeImage(kept.I.width, kept.I.height, kept.I.channels, kept.I.data), level) };
+  };
+  return cascade(model, before.map((level) => level.M), coarsest, predictAt, emit);
 }
 
 /** From dE/dO of level 0 to every gradient of one tile, finest first. */
@@ -174,9 +207,8 @@ export function backward(model: ModelOptions, weights: Float64Array, levels: rea
     emit('dI', dI, level);
     if (dU) dO = up2Transposed(dU, model.pyramid, model.up);
     const dK = emit('dK', applyBackward(model, taps, K, dI), level, model.layers);
-    const forwardState: MlpForward = { A, K };
-    const dA = mlpBackward(shape, weights, forwardState, dK, (name, data, layer) => void emit(name, data, level, layer));
-    const dw = emit('dw', mulw(shape, x, forwardState, dA), level);
+    const dA = mlpBackward(shape, weights, { A }, dK, (name, data, layer) => void emit(name, data, level, layer));
+    const dw = emit('dw', mulw(shape, x, { A }, dA), level);
     return { dO: own, dI, dA, dK, dw };
   });
 }
@@ -192,13 +224,6 @@ export function evaluate(model: ModelOptions, weights: Float64Array, tiles: read
     return { levels, loss, gradients: backward(model, weights, levels, loss.dO, hooks, index) };
   });
   return { tiles: results, ...totals(model, results) };
-}
-
-/** Loss of every pixel of every tile, without gradients: what differences are taken of. */
-export function lossPerPixel(model: ModelOptions, weights: Float64Array, tiles: readonly Tile[], hooks: Hooks = {}): { perPixel: Float64Array[]; levels: ForwardLevel[][] } {
-  const levels = tiles.map((tile, index) => forward(model, weights, tile.input, tile.noise, hooks, index));
-  const perPixel = tiles.map((tile, index) => lossForward(model.loss, levels[index]![0]!.O, channels(tile.reference, 0, 3), tile.noise).perPixel);
-  return { perPixel, levels };
 }
 
 function totals(model: ModelOptions, tiles: readonly TileResult[]): Omit<Result, 'tiles'> {
