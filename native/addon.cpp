@@ -11,10 +11,10 @@
 
 namespace vkpn {
 
-#define VKPN_HANDLE(T, text, low)                 \
-  template <>                                     \
-  struct HandleTraits<T> {                        \
-    static constexpr const char* name = text;     \
+#define VKPN_HANDLE(T, text, low)                                   \
+  template <>                                                       \
+  struct HandleTraits<T> {                                          \
+    static constexpr const char* name = text;                       \
     static constexpr napi_type_tag tag{0x766b706e2d68616eULL, low}; \
   };
 VKPN_HANDLE(Device, "device", 1)
@@ -193,8 +193,8 @@ Napi::Value destroyProgram(const Napi::CallbackInfo& info) {
 template <Napi::Value (*body)(const Napi::CallbackInfo&)>
 void expose(Napi::Object exports, const char* name) {
   exports.Set(name, Napi::Function::New(
-                        exports.Env(), [](const Napi::CallbackInfo& info) { return guard(info.Env(), [&] { return body(info); }); },
-                        name));
+                        exports.Env(),
+                        [](const Napi::CallbackInfo& info) { return guard(info.Env(), [&] { return body(info); }); }, name));
 }
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {

@@ -30,7 +30,7 @@ void Buffer::release() {
 
 void Buffer::requireIdle(const char* what) const {
   device_->requireUsable();
-  if (users > 0) throw Error("BUSY", std::string("cannot ") + what + " buffer " + name_ + " while a run uses it");
+  if (users > 0) throw Error("BUSY", std::string("cannot ") + what + " buffer " + name_ + " while a run or a read uses it");
 }
 
 void Buffer::write(VkDeviceSize offset, const void* data, VkDeviceSize bytes) {

@@ -11,7 +11,8 @@ namespace vkpn {
 std::shared_ptr<Device> Device::open(std::shared_ptr<Instance> instance, size_t index) {
   const auto devices = instance->physicalDevices();
   if (index >= devices.size()) {
-    throw Error("NO_SUCH_DEVICE", "there is no device " + std::to_string(index) + ": " + std::to_string(devices.size()) + " found");
+    throw Error("NO_SUCH_DEVICE",
+                "there is no device " + std::to_string(index) + ": " + std::to_string(devices.size()) + " found");
   }
   std::shared_ptr<Device> device(new Device(std::move(instance), devices[index]));
   device->create();
@@ -35,7 +36,8 @@ void Device::create() {
   info.enabledExtensionCount = static_cast<uint32_t>(extensions.size());
   info.ppEnabledExtensionNames = extensions.data();
   VkDevice made = VK_NULL_HANDLE;
-  check(vkCreateDevice(physical_->handle, &info, nullptr, &made), std::string("vkCreateDevice on ") + physical_->properties.deviceName);
+  check(vkCreateDevice(physical_->handle, &info, nullptr, &made),
+        std::string("vkCreateDevice on ") + physical_->properties.deviceName);
   volkLoadDeviceTable(&vk, made);
   device_ = {made, [destroy = vk.vkDestroyDevice](VkDevice d) { destroy(d, nullptr); }};
   vk.vkGetDeviceQueue(made, physical_->queueFamily, 0, &queue_);

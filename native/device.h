@@ -20,13 +20,13 @@ class Transfer;
 
 /** Something that lives on a device; `release` frees its Vulkan objects and may be called any number of times. */
 class Resource {
- public:
+public:
   virtual ~Resource() = default;
   virtual void release() = 0;
 };
 
 class Device : public std::enable_shared_from_this<Device> {
- public:
+public:
   /** Opens the index-th device of `instance`, with everything enabled that it has. Throws NO_SUCH_DEVICE, VULKAN. */
   static std::shared_ptr<Device> open(std::shared_ptr<Instance> instance, size_t index);
   ~Device();
@@ -65,7 +65,7 @@ class Device : public std::enable_shared_from_this<Device> {
   /** Set it to end the current run early; the JavaScript thread's. */
   std::shared_ptr<std::atomic<bool>> interrupted;
 
- private:
+private:
   Device(std::shared_ptr<Instance> instance, VkPhysicalDevice device);
   void create();
 

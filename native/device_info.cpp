@@ -103,7 +103,8 @@ Napi::Object features(Napi::Env env, const PhysicalDevice& device) {
   o.Set("khrCooperativeMatrix", f.khrMatrix.cooperativeMatrix == VK_TRUE);
   o.Set("nvCooperativeMatrix", f.nvMatrix.cooperativeMatrix == VK_TRUE);
   const auto& nv2 = f.nvMatrix2;
-  const bool any = nv2.cooperativeMatrixFlexibleDimensions || nv2.cooperativeMatrixConversions || nv2.cooperativeMatrixWorkgroupScope;
+  const bool any =
+      nv2.cooperativeMatrixFlexibleDimensions || nv2.cooperativeMatrixConversions || nv2.cooperativeMatrixWorkgroupScope;
   o.Set("nvCooperativeMatrix2", env.Null());
   if (any) {
     Napi::Object second = Napi::Object::New(env);
@@ -121,8 +122,8 @@ Napi::Object subgroup(Napi::Env env, const PhysicalDevice& device) {
   o.Set("size", device.subgroup.subgroupSize);
   o.Set("min", device.subgroupSizes.minSubgroupSize);
   o.Set("max", device.subgroupSizes.maxSubgroupSize);
-  o.Set("sizeControl", f.subgroupSizeControl == VK_TRUE &&
-                           (device.subgroupSizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0);
+  o.Set("sizeControl",
+        f.subgroupSizeControl == VK_TRUE && (device.subgroupSizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0);
   o.Set("fullSubgroups", f.computeFullSubgroups == VK_TRUE);
   return o;
 }

@@ -9,7 +9,7 @@ namespace vkpn {
 
 /** What every failure in the addon is thrown as; `code` is what ts/gpu puts into GpuError. */
 class Error : public std::runtime_error {
- public:
+public:
   Error(std::string errorCode, const std::string& message) : std::runtime_error(message), code(std::move(errorCode)) {}
   std::string code;
 };

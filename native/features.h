@@ -10,7 +10,7 @@ namespace vkpn {
 
 /** What is present is enabled: query once, hand the same chain to vkCreateDevice. Not copyable, the chain points into it. */
 class Features {
- public:
+public:
   /** apiVersion: min(instance, device). */
   Features(VkPhysicalDevice device, uint32_t apiVersion);
   Features(const Features&) = delete;
@@ -38,7 +38,7 @@ class Features {
   VkPhysicalDeviceCooperativeMatrixFeaturesNV nvMatrix{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_NV};
   VkPhysicalDeviceCooperativeMatrix2FeaturesNV nvMatrix2{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV};
 
- private:
+private:
   template <class T>
   void use(T& features, const char* extension, uint32_t coreSince);
   void enable(const char* extension, uint32_t coreSince);

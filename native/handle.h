@@ -7,7 +7,7 @@ namespace vkpn {
 
 template <class T>
 class Handle {
- public:
+public:
   Handle() = default;
   Handle(T value, std::function<void(T)> destroy) : value_(value), destroy_(std::move(destroy)) {}
   Handle(Handle&& other) noexcept { swap(other); }
@@ -27,7 +27,7 @@ class Handle {
     value_ = T{};
   }
 
- private:
+private:
   void swap(Handle& other) noexcept {
     std::swap(value_, other.value_);
     std::swap(destroy_, other.destroy_);

@@ -11,7 +11,7 @@
 namespace vkpn {
 
 class Instance {
- public:
+public:
   /** The process's instance; made on the first call, freed with its last owner. Throws NO_LOADER, VULKAN. */
   static std::shared_ptr<Instance> get();
 
@@ -29,7 +29,7 @@ class Instance {
   /** Warnings and errors of the validation layer since the last call. */
   std::vector<std::string> takeMessages();
 
- private:
+private:
   static VkBool32 VKAPI_PTR onMessage(VkDebugUtilsMessageSeverityFlagBitsEXT severity, VkDebugUtilsMessageTypeFlagsEXT types,
                                       const VkDebugUtilsMessengerCallbackDataEXT* data, void* self);
 

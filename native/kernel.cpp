@@ -34,7 +34,8 @@ void Kernel::makeLayouts(const KernelDesc& desc) {
   setInfo.bindingCount = static_cast<uint32_t>(bindings.size());
   setInfo.pBindings = bindings.data();
   VkDescriptorSetLayout setLayout = VK_NULL_HANDLE;
-  device_->check(vk.vkCreateDescriptorSetLayout(device_->handle(), &setInfo, nullptr, &setLayout), "vkCreateDescriptorSetLayout of " + name_);
+  device_->check(vk.vkCreateDescriptorSetLayout(device_->handle(), &setInfo, nullptr, &setLayout),
+                 "vkCreateDescriptorSetLayout of " + name_);
   Device* d = device_.get();
   setLayout_ = {setLayout, [d](VkDescriptorSetLayout l) { d->vk.vkDestroyDescriptorSetLayout(d->handle(), l, nullptr); }};
 
@@ -59,9 +60,10 @@ uint32_t Kernel::requiredSubgroupSize(const KernelDesc& desc) const {
                        (sizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0;
   if (control && size >= sizes.minSubgroupSize && size <= sizes.maxSubgroupSize) return size;
   if (size == physical.subgroup.subgroupSize && sizes.minSubgroupSize == sizes.maxSubgroupSize) return 0;  // it has no other
-  throw Error("UNSUPPORTED", "kernel " + name_ + " needs subgroups of " + std::to_string(size) + "; " + physical.properties.deviceName +
-                                 (control ? " has " + std::to_string(sizes.minSubgroupSize) + " to " + std::to_string(sizes.maxSubgroupSize)
-                                          : " cannot choose their size"));
+  throw Error("UNSUPPORTED",
+              "kernel " + name_ + " needs subgroups of " + std::to_string(size) + "; " + physical.properties.deviceName +
+                  (control ? " has " + std::to_string(sizes.minSubgroupSize) + " to " + std::to_string(sizes.maxSubgroupSize)
+                           : " cannot choose their size"));
 }
 
 void Kernel::makePipeline(const KernelDesc& desc) {

@@ -20,7 +20,7 @@ struct KernelDesc {
 };
 
 class Kernel : public Resource {
- public:
+public:
   Kernel(std::shared_ptr<Device> device, const KernelDesc& desc);
   ~Kernel() override;
   void release() override;
@@ -31,7 +31,7 @@ class Kernel : public Resource {
   VkPipelineLayout layout() const { return layout_.get(); }
   VkPipeline pipeline() const { return pipeline_.get(); }
 
- private:
+private:
   void makeLayouts(const KernelDesc& desc);
   void makePipeline(const KernelDesc& desc);
   uint32_t requiredSubgroupSize(const KernelDesc& desc) const;

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 
 namespace vkpn {
 namespace {
@@ -16,7 +18,10 @@ std::string megabytes(VkDeviceSize bytes) {
   return text;
 }
 
+/** VKPN_NO_MAP=1 goes through staging as a discrete GPU does, so that this can be tested on any driver. */
 bool sharesMemory(VkPhysicalDeviceType type) {
+  const char* noMap = std::getenv("VKPN_NO_MAP");
+  if (noMap != nullptr && std::strcmp(noMap, "1") == 0) return false;
   return type == VK_PHYSICAL_DEVICE_TYPE_CPU || type == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU;
 }
 
@@ -46,7 +51,8 @@ Allocation Memory::allocate(const std::string& name, VkDeviceSize bytes, VkBuffe
   buffer.usage = usage;
   VmaAllocationCreateInfo info{};
   info.flags = VMA_ALLOCATION_CREATE_WITHIN_BUDGET_BIT;
-  if (home == Home::host || shared_) info.flags |= VMA_ALLOCATION_CREATE_MAPPED_BIT | VMA_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT;
+  if (home == Home::host || shared_)
+    info.flags |= VMA_ALLOCATION_CREATE_MAPPED_BIT | VMA_ALLOCATION_CREATE_HOST_ACCESS_RANDOM_BIT;
   if (home == Home::device && shared_) info.flags |= VMA_ALLOCATION_CREATE_HOST_ACCESS_ALLOW_TRANSFER_INSTEAD_BIT;
   info.usage = home == Home::host ? VMA_MEMORY_USAGE_AUTO_PREFER_HOST : VMA_MEMORY_USAGE_AUTO_PREFER_DEVICE;
 

@@ -10,8 +10,8 @@ class Device;
 
 /** Where a buffer lives. */
 enum class Home {
-  device,   ///< device memory; mapped where that costs nothing (CPU drivers, shared memory)
-  host,     ///< host memory, cached and mapped, which the device reads over the bus
+  device,  ///< device memory; mapped where that costs nothing (CPU drivers, shared memory)
+  host,    ///< host memory, cached and mapped, which the device reads over the bus
 };
 
 /** A buffer with its memory. */
@@ -23,7 +23,7 @@ struct Allocation {
 };
 
 class Memory {
- public:
+public:
   explicit Memory(Device& device);
   ~Memory();
   Memory(const Memory&) = delete;
@@ -42,7 +42,7 @@ class Memory {
   /** Of the device-local heaps: what this process may use in all, and uses. */
   Use use() const;
 
- private:
+private:
   [[noreturn]] void outOfMemory(const std::string& name, VkDeviceSize bytes) const;
   Device& device_;
   VmaAllocator allocator_ = VK_NULL_HANDLE;

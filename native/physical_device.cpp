@@ -87,16 +87,16 @@ void PhysicalDevice::queryMemory() {
 
 void PhysicalDevice::queryShapes() {
   if (features->khrMatrix.cooperativeMatrix) {
-    for (const auto& s : enumerate<VkCooperativeMatrixPropertiesKHR>(
-             handle, vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR, VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR,
-             "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR")) {
+    for (const auto& s : enumerate<VkCooperativeMatrixPropertiesKHR>(handle, vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR,
+                                                                     VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR,
+                                                                     "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR")) {
       khrShapes.push_back({s.MSize, s.NSize, s.KSize, s.AType, s.BType, s.CType, s.ResultType, s.scope, 0});
     }
   }
   if (features->nvMatrix.cooperativeMatrix) {
-    for (const auto& s : enumerate<VkCooperativeMatrixPropertiesNV>(
-             handle, vkGetPhysicalDeviceCooperativeMatrixPropertiesNV, VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_NV,
-             "vkGetPhysicalDeviceCooperativeMatrixPropertiesNV")) {
+    for (const auto& s : enumerate<VkCooperativeMatrixPropertiesNV>(handle, vkGetPhysicalDeviceCooperativeMatrixPropertiesNV,
+                                                                    VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_NV,
+                                                                    "vkGetPhysicalDeviceCooperativeMatrixPropertiesNV")) {
       nvShapes.push_back({s.MSize, s.NSize, s.KSize, s.AType, s.BType, s.CType, s.DType, s.scope, 0});
     }
   }

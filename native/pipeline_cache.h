@@ -11,14 +11,14 @@ namespace vkpn {
 class Device;
 
 class PipelineCache {
- public:
+public:
   explicit PipelineCache(Device& device);
   VkPipelineCache handle() const { return cache_.get(); }
   /** Adds what an earlier process stored. False where the data is another device's or driver's. */
   bool merge(const std::vector<uint8_t>& stored);
   std::vector<uint8_t> data() const;
 
- private:
+private:
   Handle<VkPipelineCache> make(const std::vector<uint8_t>& initial) const;
   bool belongsHere(const std::vector<uint8_t>& stored) const;
   Device& device_;

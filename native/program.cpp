@@ -72,7 +72,8 @@ void Program::allocateSets() {
   info.poolSizeCount = static_cast<uint32_t>(sizes.size());
   info.pPoolSizes = sizes.data();
   VkDescriptorPool pool = VK_NULL_HANDLE;
-  device_->check(device_->vk.vkCreateDescriptorPool(device_->handle(), &info, nullptr, &pool), "vkCreateDescriptorPool of " + name_);
+  device_->check(device_->vk.vkCreateDescriptorPool(device_->handle(), &info, nullptr, &pool),
+                 "vkCreateDescriptorPool of " + name_);
   descriptorPool_ = {pool, [d = device_.get()](VkDescriptorPool p) { d->vk.vkDestroyDescriptorPool(d->handle(), p, nullptr); }};
   for (Op& op : ops_) {
     if (op.kind != Op::Kind::dispatch || op.views.empty()) continue;
@@ -81,7 +82,8 @@ void Program::allocateSets() {
     allocate.descriptorPool = pool;
     allocate.descriptorSetCount = 1;
     allocate.pSetLayouts = &layout;
-    device_->check(device_->vk.vkAllocateDescriptorSets(device_->handle(), &allocate, &op.set), "vkAllocateDescriptorSets of " + name_);
+    device_->check(device_->vk.vkAllocateDescriptorSets(device_->handle(), &allocate, &op.set),
+                   "vkAllocateDescriptorSets of " + name_);
     writeSet(op);
   }
 }
@@ -183,7 +185,8 @@ void Program::recordDispatch(VkCommandBuffer commands, const Op& op, const Op* l
       vk.vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, layout, 0, 1, &op.set, 0, nullptr);
     }
     if (!op.push.empty()) {
-      vk.vkCmdPushConstants(commands, layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, static_cast<uint32_t>(op.push.size()), op.push.data());
+      vk.vkCmdPushConstants(commands, layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, static_cast<uint32_t>(op.push.size()),
+                            op.push.data());
     }
   }
   vk.vkCmdDispatch(commands, op.groups[0], op.groups[1], op.groups[2]);

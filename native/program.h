@@ -48,7 +48,7 @@ struct RunResult {
 };
 
 class Program : public Resource {
- public:
+public:
   /** The ops must have been checked (ts/gpu does): ranges within buffers, alignments, counts. */
   Program(std::shared_ptr<Device> device, std::string name, std::vector<Op> ops);
   ~Program() override;
@@ -61,7 +61,7 @@ class Program : public Resource {
   Device& device() const { return *device_; }
   const std::string& name() const { return name_; }
 
- private:
+private:
   friend class Replay;
   /** What is stamped: nothing, each repetition's ends, or every op. */
   enum class Stamps { none, repeats, ops };

@@ -9,14 +9,14 @@
 namespace vkpn {
 
 class Replay {
- public:
+public:
   Replay(Program& program, const RunOptions& options, const std::atomic<bool>& interrupted);
   ~Replay();
   Replay(const Replay&) = delete;
   Replay& operator=(const Replay&) = delete;
   RunResult run();
 
- private:
+private:
   using Clock = std::chrono::steady_clock;
   using Stamps = Program::Stamps;
   /** A submit that the device has not finished. */

@@ -12,7 +12,10 @@ constexpr VkDeviceSize kPiece = VkDeviceSize{32} << 20;  // staging memory is pi
 }
 
 Transfer::Transfer(Device& device)
-    : device_(device), pool_(device.makeCommandPool()), fence_(device.makeFence()), commands_(device.allocateCommands(pool_.get())) {}
+    : device_(device),
+      pool_(device.makeCommandPool()),
+      fence_(device.makeFence()),
+      commands_(device.allocateCommands(pool_.get())) {}
 
 Transfer::~Transfer() { device_.memory().free(staging_); }
 
@@ -24,7 +27,8 @@ VkDeviceSize Transfer::reserve(VkDeviceSize bytes) {
     stagingBytes_ = 0;
     VkDeviceSize size = 64 << 10;
     while (size < bytes) size *= 2;
-    staging_ = device_.memory().allocate("staging", size, VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT, Home::host);
+    staging_ = device_.memory().allocate("staging", size, VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT,
+                                         Home::host);
     stagingBytes_ = size;
   }
   return stagingBytes_;
@@ -41,7 +45,8 @@ void Transfer::run(const char* what, Record record) {
   barrier.dstAccessMask = VK_ACCESS_MEMORY_READ_BIT | VK_ACCESS_MEMORY_WRITE_BIT;
   const auto stand = [&] {
     vk.vkCmdPipelineBarrier(commands_, VK_PIPELINE_STAGE_ALL_COMMANDS_BIT,
-                            VK_PIPELINE_STAGE_ALL_COMMANDS_BIT | VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &barrier, 0, nullptr, 0, nullptr);
+                            VK_PIPELINE_STAGE_ALL_COMMANDS_BIT | VK_PIPELINE_STAGE_HOST_BIT, 0, 1, &barrier, 0, nullptr, 0,
+                            nullptr);
   };
   device_.check(vk.vkBeginCommandBuffer(commands_, &begin), "vkBeginCommandBuffer");
   stand();

@@ -12,7 +12,7 @@ class Device;
 
 /** One staging buffer and one command buffer, used by one thread at a time; each call waits until its copy is done. */
 class Transfer {
- public:
+public:
   explicit Transfer(Device& device);
   ~Transfer();
   Transfer(const Transfer&) = delete;
@@ -22,7 +22,7 @@ class Transfer {
   void read(VkBuffer buffer, VkDeviceSize offset, void* data, VkDeviceSize bytes);
   void fill(VkBuffer buffer, VkDeviceSize offset, uint32_t value, VkDeviceSize bytes);
 
- private:
+private:
   template <class Record>
   void run(const char* what, Record record);
   VkDeviceSize reserve(VkDeviceSize bytes);

@@ -7,17 +7,17 @@ namespace vkpn {
 namespace {
 
 class Worker : public Napi::AsyncWorker {
- public:
+public:
   explicit Worker(Napi::Env env) : AsyncWorker(env, "vkpn"), deferred_(Napi::Promise::Deferred::New(env)) {}
   Napi::Promise promise() const { return deferred_.Promise(); }
 
- protected:
+protected:
   virtual void work() = 0;
   /** On the JavaScript thread, before the promise is settled. */
   virtual void finish() {}
   virtual Napi::Value result(Napi::Env env) = 0;
 
- private:
+private:
   void Execute() override {
     try {
       work();
@@ -40,14 +40,14 @@ class Worker : public Napi::AsyncWorker {
 };
 
 class RunWorker : public Worker {
- public:
+public:
   RunWorker(Napi::Env env, std::shared_ptr<Program> program, const RunOptions& options,
             std::shared_ptr<std::atomic<bool>> interrupted)
       : Worker(env), program_(std::move(program)), options_(options), interrupted_(std::move(interrupted)) {
     for (const auto& buffer : program_->buffers()) ++buffer->users;
   }
 
- private:
+private:
   void work() override { result_ = program_->run(options_, *interrupted_); }
   void finish() override {
     for (const auto& buffer : program_->buffers()) --buffer->users;
@@ -74,16 +74,18 @@ class RunWorker : public Worker {
 };
 
 class ReadWorker : public Worker {
- public:
+public:
   ReadWorker(Napi::Env env, std::shared_ptr<Buffer> buffer, VkDeviceSize offset, size_t bytes)
       : Worker(env), buffer_(std::move(buffer)), offset_(offset), bytes_(bytes) {
     auto array = Napi::Uint8Array::New(env, bytes);
+    ++buffer_->users;
     data_ = array.Data();
     array_ = Napi::Persistent(array);
   }
 
- private:
+private:
   void work() override { buffer_->read(offset_, data_, bytes_); }
+  void finish() override { --buffer_->users; }
   Napi::Value result(Napi::Env) override { return array_.Value(); }
   std::shared_ptr<Buffer> buffer_;
   VkDeviceSize offset_;

@@ -4,6 +4,7 @@ import { BufferImpl } from './buffer.js';
 import { isInteger, require_ } from './check.js';
 import { KernelImpl, kernelKey, toNativeKernel } from './kernel.js';
 import { gpuCall, native, type DeviceHandle, type Native, type NativeDeviceInfo } from './native.js';
+import { PipelineCache } from './pipeline-cache.js';
 import { ProgramImpl, toNativeOps } from './program.js';
 import { Queue } from './queue.js';
 import type { Device, DeviceInfo, DeviceOptions, GpuBuffer, Kernel, KernelDesc, Op, Program } from './types.js';
@@ -32,20 +33,29 @@ export function openDevice(options: DeviceOptions): Device {
   if (info === undefined) {
     throw new GpuError('NO_SUCH_DEVICE', `there is no device ${options.index}; there are ${devices.map((d) => `${d.index}: ${d.name}`).join(', ')}`);
   }
-  return new DeviceImpl(native(), info);
+  return new DeviceImpl(native(), info, options.cacheDir);
 }
+
+/** Devices that are open. */
+const open = new Set<DeviceImpl>();
+// Node waits for worker threads before it exits: end what they run.
+process.on('exit', () => open.forEach((device) => device.interrupt()));
 
 class DeviceImpl implements Device {
   private readonly handle: DeviceHandle;
   private readonly queue = new Queue();
   private readonly kernels = new Map<string, KernelImpl>();
+  private readonly pipelines: PipelineCache;
   private closed = false;
 
   constructor(
     private readonly native: Native,
     readonly info: NativeDeviceInfo,
+    cacheDir: string | null | undefined,
   ) {
     this.handle = gpuCall(() => native.openDevice(info.index));
+    this.pipelines = gpuCall(() => new PipelineCache(native, this.handle, info, cacheDir));
+    open.add(this);
   }
 
   buffer(name: string, bytes: number, options: { host?: boolean; uniform?: boolean } = {}): GpuBuffer {
@@ -65,6 +75,7 @@ class DeviceImpl implements Device {
       const handle = gpuCall(() => this.native.createKernel(this.handle, nativeDesc));
       kernel = new KernelImpl(handle, desc.name, [...desc.bindings], nativeDesc.pushBytes);
       this.kernels.set(key, kernel);
+      this.pipelines.changed();
     }
     return kernel;
   }
@@ -72,6 +83,8 @@ class DeviceImpl implements Device {
   program(ops: Op[], name = 'program'): Program {
     this.checkOpen();
     const nativeOps = toNativeOps(name, ops, this.info);
+    // Now, not when the device is closed: whoever asks for a program has its kernels, and may be killed later.
+    gpuCall(() => this.pipelines.save());
     const handle = gpuCall(() => this.native.createProgram(this.handle, name, nativeOps));
     return new ProgramImpl(this.native, this.queue, handle, name);
   }
@@ -94,6 +107,7 @@ class DeviceImpl implements Device {
     if (this.closed) return;
     this.interrupt();
     this.closed = true;
+    open.delete(this);
     void this.queue.add(() => this.native.closeDevice(this.handle));
   }
 

@@ -82,12 +82,15 @@ const hints: Record<string, string> = {
   OUT_OF_MEMORY: 'Close other programs that use the device, or use a smaller batch or picture.',
 };
 
+/** What the addon's errors have as `code`. */
+const addonCodes = new Set([...Object.keys(hints), 'VULKAN', 'UNSUPPORTED', 'BAD_ARGUMENT', 'BUSY', 'CLOSED']);
+
 /** The error that the addon threw, as a GpuError; others unchanged. */
 export function toGpuError(error: unknown): unknown {
   // Not by instanceof: the addon's errors may be of another realm (jest, worker threads).
   if (typeof error !== 'object' || error === null || error instanceof GpuError) return error;
   const { code, message } = error as Partial<NodeJS.ErrnoException>;
-  if (code === undefined || message === undefined) return error;
+  if (code === undefined || message === undefined || !addonCodes.has(code)) return error;
   return new GpuError(code, message, { hint: hints[code] });
 }
 

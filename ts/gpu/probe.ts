@@ -1,25 +1,117 @@
-// Lets a child process load the addon and ask the drivers first: a driver that crashes then ends in a sentence.
+// Lets a child process load the addon and open every device first: a driver that crashes at that ends in a sentence.
+// Success is remembered for a week, until something that matters changes, so that start-up stays fast.
 import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { homedir, release } from 'node:os';
+import { delimiter, dirname, join, resolve } from 'node:path';
 import { GpuError } from '../errors.js';
+import { CacheFile, userCacheDir } from './cache-dir.js';
+
+const week = 7 * 24 * 3600 * 1000;
+const timeoutMs = 120_000;
 
 // What listing and opening devices throws on purpose is the parent's to report; the child is there for crashes.
 const script = `
 const addon = require(process.argv[1]);
-try { for (const d of addon.listDevices()) addon.closeDevice(addon.openDevice(d.index)); } catch {}
+try {
+  for (const d of addon.listDevices()) {
+    try { addon.closeDevice(addon.openDevice(d.index)); } catch {}
+  }
+} catch {}
 `;
+
+/** How the child ended, in words; undefined: well. */
+function tryChild(addon: string, env: NodeJS.ProcessEnv): string | undefined {
+  const child = spawnSync(process.execPath, ['--input-type=commonjs', '-e', script, addon], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    timeout: timeoutMs,
+    encoding: 'utf8',
+    env,
+  });
+  if (child.status === 0) return undefined;
+  const said = (child.stderr ?? '').trim().split('\n').at(-1) ?? '';
+  const how =
+    child.error !== undefined && 'code' in child.error && child.error.code === 'ETIMEDOUT'
+      ? `did not answer within ${timeoutMs / 1000} s`
+      : child.signal !== null
+        ? `crashed (${child.signal})`
+        : `ended with exit code ${child.status ?? '?'}`;
+  return said === '' ? how : `${how}; its last words: ${said}`;
+}
+
+/** The manifests of the drivers that the Vulkan loader will load on Linux. */
+function driverManifests(): string[] {
+  const chosen = process.env.VK_DRIVER_FILES ?? process.env.VK_ICD_FILENAMES;
+  if (chosen !== undefined && chosen !== '') return chosen.split(delimiter).filter((path) => path !== '');
+  const home = homedir();
+  const config = [process.env.XDG_CONFIG_HOME ?? join(home, '.config'), ...(process.env.XDG_CONFIG_DIRS ?? '/etc/xdg').split(delimiter)];
+  const data = [process.env.XDG_DATA_HOME ?? join(home, '.local/share'), ...(process.env.XDG_DATA_DIRS ?? '/usr/local/share:/usr/share').split(delimiter)];
+  const folders = [...config, '/usr/local/etc', '/etc', ...data].map((dir) => join(dir, 'vulkan', 'icd.d'));
+  return folders.flatMap((dir) => {
+    try {
+      return readdirSync(dir).filter((name) => name.endsWith('.json')).map((name) => join(dir, name));
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** A file's identity: changes whenever the file does. */
+function identity(path: string): string {
+  try {
+    const real = realpathSync(path);
+    const { size, mtimeMs } = statSync(real);
+    return `${real} ${size} ${mtimeMs}`;
+  } catch {
+    return `${path} -`;
+  }
+}
+
+/** A manifest and the library it names; one found by a bare name changes with the linker's cache. */
+function driverIdentity(manifest: string): string {
+  let library = '';
+  try {
+    const text = JSON.parse(readFileSync(manifest, 'utf8')) as { ICD?: { library_path?: string } };
+    library = text.ICD?.library_path ?? '';
+  } catch {
+    // an unreadable manifest is the loader's to ignore
+  }
+  return `${identity(manifest)} ${library.includes('/') ? identity(resolve(dirname(manifest), library)) : library}`;
+}
+
+/** Everything that may decide whether loading the drivers goes well. */
+function machineKey(addon: string): string {
+  const relevant = /^(VK_|VKPN_|LP_|GALLIUM_|MESA_|RADV_|LIBGL_|LD_|DISPLAY$|WAYLAND_DISPLAY$|NVIDIA_|CUDA_VISIBLE)/;
+  const env = Object.entries(process.env).filter(([name]) => relevant.test(name)).sort();
+  const files = [addon, process.execPath, '/etc/ld.so.cache', '/sys/module/nvidia/version', '/dev/dri'].map(identity);
+  return JSON.stringify([process.version, release(), env, files, driverManifests().map(driverIdentity)]);
+}
+
+/** The drivers that crash when they are the only one. */
+function culprits(addon: string): string[] {
+  const manifests = driverManifests();
+  if (manifests.length === 1) return manifests;
+  return manifests.filter((path) => tryChild(addon, { ...process.env, VK_DRIVER_FILES: path, VK_ICD_FILENAMES: path }) !== undefined);
+}
 
 /**
  * Tries the addon and every driver in a child process. VKPN_NO_PROBE=1 skips it.
  * @param addon path of the .node file
- * @throws GpuError DRIVER_CRASH where the child dies
+ * @throws GpuError DRIVER_CRASH where the child dies, naming the driver
  */
 export function probe(addon: string): void {
   if (process.env.VKPN_NO_PROBE === '1') return;
-  const child = spawnSync(process.execPath, ['--input-type=commonjs', '-e', script, addon], {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    timeout: 60_000,
-    encoding: 'utf8',
+  const dir = process.platform === 'linux' ? userCacheDir() : undefined;
+  const passed = dir === undefined ? undefined : new CacheFile(dir, 'probe', machineKey(addon));
+  if (passed !== undefined && passed.writtenWithin(week)) return;
+  const failure = tryChild(addon, process.env);
+  if (failure === undefined) {
+    passed?.write(new Uint8Array(0));
+    return;
+  }
+  const guilty = culprits(addon);
+  const who = guilty.length > 0 ? `the Vulkan driver ${guilty.join(' and ')}` : 'a Vulkan driver, layer or the GPU addon';
+  throw new GpuError('DRIVER_CRASH', `${who}, tried in a child process, ${failure}`, {
+    hint: "Update or remove that driver, or choose another one: VK_DRIVER_FILES=/path/to/its.json. VKPN_NO_PROBE=1 skips this trial.",
   });
-  if (child.status === 0) return;
-  throw new GpuError('DRIVER_CRASH', `a Vulkan driver or the GPU addon failed when tried in a child process`);
 }

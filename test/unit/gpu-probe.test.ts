@@ -1,0 +1,171 @@
+// What happens before a device is there: no loader, no driver, a driver that crashes, a cache that lies.
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { compileShader, runScript, scratch, thrownBy } from './gpu-harness.js';
+
+const list = 'console.log(gpu.listDevices().length)';
+let folders = 0;
+/** An empty cache folder. */
+const emptyCache = (): string => join(scratch, `cache-${folders++}`);
+
+/** A manifest for a driver made from C source. */
+function driver(name: string, code: string): string {
+  const [source, library, manifest] = [join(scratch, `${name}.c`), join(scratch, `lib${name}.so`), join(scratch, `${name}.json`)];
+  writeFileSync(source, code);
+  execFileSync('cc', ['-shared', '-fPIC', '-o', library, source]);
+  writeFileSync(manifest, JSON.stringify({ file_format_version: '1.0.0', ICD: { library_path: library, api_version: '1.3.0' } }));
+  return manifest;
+}
+
+const only = (manifest: string): NodeJS.ProcessEnv => ({ VK_DRIVER_FILES: manifest, VK_ICD_FILENAMES: manifest, XDG_CACHE_HOME: emptyCache() });
+
+describe('without', () => {
+  test('a Vulkan loader: what to install', () => {
+    const error = thrownBy(list, { VKPN_VULKAN_LIBRARY: join(scratch, 'nothing.so'), XDG_CACHE_HOME: emptyCache() });
+    expect(error).toMatchObject({ code: 'NO_LOADER', exitCode: 2 });
+    expect(error.message).toContain('nothing.so');
+    expect(error.hint).toMatch(/libvulkan1/);
+  });
+
+  test('a library that is a loader', () => {
+    execFileSync('cc', ['-shared', '-o', join(scratch, 'empty.so'), '-x', 'c', '/dev/null']);
+    const error = thrownBy(list, { VKPN_VULKAN_LIBRARY: join(scratch, 'empty.so'), XDG_CACHE_HOME: emptyCache() });
+    expect(error).toMatchObject({ code: 'NO_LOADER' });
+    expect(error.message).toMatch(/no Vulkan loader/);
+  });
+
+  test('any driver: what to install', () => {
+    const error = thrownBy(list, only(join(scratch, 'missing.json')));
+    expect(error).toMatchObject({ code: 'NO_DEVICE', exitCode: 2 });
+    expect(error.hint).toMatch(/mesa-vulkan-drivers/);
+  });
+});
+
+describe('a driver that', () => {
+  test('aborts when it is loaded is named', () => {
+    const manifest = driver('aborts', '#include <stdlib.h>\n__attribute__((constructor)) static void start(void) { abort(); }');
+    const error = thrownBy(list, only(manifest));
+    expect(error).toMatchObject({ code: 'DRIVER_CRASH', exitCode: 4 });
+    expect(error.message).toContain(manifest);
+    expect(error.message).toContain('SIGABRT');
+    expect(error.hint).toContain('VK_DRIVER_FILES');
+  });
+
+  test('crashes when asked is told from a good one beside it', () => {
+    const manifest = driver('crashes', 'void* vk_icdGetInstanceProcAddr(void* i, const char* n) { (void)i; (void)n; *(volatile int*)0 = 1; return 0; }');
+    const good = driver('absent', 'int nothing;');
+    const error = thrownBy(list, only(`${good}:${manifest}`));
+    expect(error.code).toBe('DRIVER_CRASH');
+    expect(error.message).toContain(manifest);
+    expect(error.message).not.toContain(good);
+    expect(error.message).toContain('SIGSEGV');
+  });
+
+  test('exits the process is no success', () => {
+    const manifest = driver('exits', '#include <unistd.h>\n__attribute__((constructor)) static void start(void) { _exit(3); }');
+    expect(thrownBy(list, only(manifest)).message).toMatch(/exit code 3/);
+  });
+});
+
+describe('the probe', () => {
+  test('is not repeated while nothing changes, and its result is no device list', () => {
+    const cache = emptyCache();
+    const dir = join(cache, 'vkpn');
+    const first = runScript(list, { XDG_CACHE_HOME: cache });
+    expect(first.status).toBe(0);
+    const files = readdirSync(dir).filter((name) => name.startsWith('probe-'));
+    expect(files).toHaveLength(1);
+    const { mtimeMs } = statSync(join(dir, files[0]!));
+    expect(runScript(list, { XDG_CACHE_HOME: cache }).stdout).toBe(first.stdout);
+    expect(statSync(join(dir, files[0]!)).mtimeMs).toBe(mtimeMs);
+    writeFileSync(join(dir, files[0]!), 'ok');
+    expect(runScript(list, { XDG_CACHE_HOME: cache }).stdout).toBe(first.stdout);
+    expect(readFileSync(join(dir, files[0]!), 'latin1')).toMatch(/^VKPN/);
+  });
+
+  test('leaves no success behind where it failed', () => {
+    const env = only(driver('aborts', '#include <stdlib.h>\n__attribute__((constructor)) static void start(void) { abort(); }'));
+    for (let i = 0; i < 2; ++i) expect(thrownBy(list, env).code).toBe('DRIVER_CRASH');
+    expect(existsSync(join(env.XDG_CACHE_HOME!, 'vkpn'))).toBe(false);
+  });
+
+  test('works where the cache folder cannot be written', () => {
+    const file = join(scratch, 'a-file');
+    writeFileSync(file, '');
+    for (const cache of [file, join(file, 'below'), '/proc/nowhere']) {
+      const child = runScript(list, { XDG_CACHE_HOME: cache });
+      expect(child).toMatchObject({ status: 0, stderr: '' });
+      expect(Number(child.stdout)).toBeGreaterThan(0);
+    }
+  });
+});
+
+describe('the pipeline cache', () => {
+  const code = Buffer.from(compileShader('count')).toString('base64');
+  /** Makes one kernel and program with the cache in `dir`, runs it once and prints what it counted. */
+  const use = (dir: string): ReturnType<typeof runScript> =>
+    runScript(
+      `const device = gpu.openDevice({ index: 0, cacheDir: ${JSON.stringify(dir)} });
+       const buffer = device.buffer('b', 256);
+       buffer.fill(0);
+       const kernel = device.kernel({ name: 'count', spirv: Buffer.from('${code}', 'base64'), bindings: ['storage'] });
+       await device.program([{ op: 'dispatch', kernel, bindings: [{ buffer }], groups: [1, 1, 1] }]).run(1);
+       console.log((await buffer.read())[0], device.validationMessages().length);
+       device.close();`,
+    );
+  const works = { stdout: '1 0\n', stderr: '', status: 0 };
+  const only1 = (dir: string): string => {
+    const files = readdirSync(dir);
+    expect(files).toHaveLength(1);
+    return join(dir, files[0]!);
+  };
+
+  test('is written once, and read', () => {
+    const dir = emptyCache();
+    expect(use(dir)).toMatchObject(works);
+    const file = only1(dir);
+    expect(file).toMatch(/pipelines-[0-9a-f]{32}\.bin$/);
+    const { ino } = statSync(file);
+    expect(use(dir)).toMatchObject(works);
+    expect(statSync(only1(dir)).ino).toBe(ino); // not written anew: nothing was new
+  });
+
+  const damages: [string, (good: Buffer) => Buffer][] = [
+    ['empty', () => Buffer.alloc(0)],
+    ['truncated in the header', (good) => good.subarray(0, 50)],
+    ['truncated in the data', (good) => good.subarray(0, good.length - 1)],
+    ['longer', (good) => Buffer.concat([good, Buffer.from([0])])],
+    ['of other magic', (good) => Buffer.concat([Buffer.from('VKPNPC9\n'), good.subarray(8)])],
+    ['of another key', (good) => Buffer.concat([good.subarray(0, 8), Buffer.alloc(32), good.subarray(40)])],
+    ['flipped in a bit of its data', (good) => Buffer.concat([good.subarray(0, -3), Buffer.from([good.at(-3)! ^ 4]), good.subarray(-2)])],
+    ['random', (good) => Buffer.from(good.map((_, i) => Math.imul(i, 40503) >> 3))],
+  ];
+  test.each(damages)('that is %s is ignored and rewritten', (_name, damage) => {
+    const dir = emptyCache();
+    use(dir);
+    const file = only1(dir);
+    const good = readFileSync(file);
+    writeFileSync(file, damage(good));
+    expect(use(dir)).toMatchObject(works);
+    expect(readFileSync(only1(dir)).subarray(0, 40)).toEqual(good.subarray(0, 40));
+    expect(readFileSync(only1(dir))).toHaveLength(good.length);
+  });
+
+  test('in a folder that cannot be made: done without', () => {
+    const file = join(scratch, 'another-file');
+    writeFileSync(file, '');
+    expect(use(join(file, 'below'))).toMatchObject(works);
+  });
+
+  test('forgets what was not used for a month, and leftovers', () => {
+    const dir = emptyCache();
+    mkdirSync(dir);
+    const old = new Date(Date.now() - 40 * 24 * 3600 * 1000);
+    const names = ['pipelines-old.bin', 'pipelines-x.bin.1.tmp', 'pipelines-new.bin', 'something else'];
+    for (const name of names) writeFileSync(join(dir, name), '');
+    execFileSync('touch', ['-d', old.toISOString(), join(dir, names[0]!), join(dir, names[1]!), join(dir, names[3]!)]);
+    use(dir);
+    expect(readdirSync(dir).sort().slice(1)).toEqual(['pipelines-new.bin', 'something else'].sort());
+  });
+});
