@@ -112,19 +112,20 @@ export function decodePfm(bytes: Uint8Array, file: string): Pfm {
   let min = Infinity;
   let max = -Infinity;
   let nonFinite: NonFinite | undefined;
-  for (let p = 0, i = 0; p < h.width * h.height; p++) {
-    let wrong: number | undefined;
-    for (let c = 0; c < 3; c++) {
-      const x = v[h.channels === 3 ? i + c : i]!;
-      rgba[4 * p + c] = x;
-      if (x < min) min = x;
-      if (x > max) max = x;
-      if (!Number.isFinite(x)) wrong ??= x;
-    }
-    i += h.channels;
+  const [toG, toB] = h.channels === 3 ? [1, 2] : [0, 0];
+  for (let p = 0, i = 0; p < h.width * h.height; p++, i += h.channels) {
+    const r = v[i]!;
+    const g = v[i + toG]!;
+    const b = v[i + toB]!;
+    rgba[4 * p] = r;
+    rgba[4 * p + 1] = g;
+    rgba[4 * p + 2] = b;
     rgba[4 * p + 3] = 1;
-    if (wrong === undefined) continue;
-    nonFinite ??= { pixels: 0, x: p % h.width, y: Math.floor(p / h.width), value: wrong };
+    min = Math.min(min, r, g, b);
+    max = Math.max(max, r, g, b);
+    if (Number.isFinite(r) && Number.isFinite(g) && Number.isFinite(b)) continue;
+    const value = [r, g, b].find((x) => !Number.isFinite(x))!;
+    nonFinite ??= { pixels: 0, x: p % h.width, y: Math.floor(p / h.width), value };
     nonFinite.pixels++;
   }
   return { ...h, rgba, nonFinite, min, max };

@@ -1,7 +1,7 @@
 // JPEG and PNG, bytes <-> linear rec2020 (SPEC sections 4 and 5: i-jpg, i-png, o-jpg, o-png; primaries and curves).
 // sharp decodes and encodes code values only; all colour arithmetic is ours, in floating point, so nothing is clipped or rounded on the way.
 
-import sharp from 'sharp';
+import sharp, { type Metadata } from 'sharp';
 import { InputError } from '../errors.js';
 import { convertPrimaries, curve, decodeTable, type Curve, type Primaries } from './colour.js';
 import { tagJpeg, tagPng, uprightExif } from './container.js';
@@ -37,7 +37,7 @@ const reason = (e: unknown): string => (typeof e === 'object' && e !== null && '
  * @throws InputError PICTURE_BROKEN, PICTURE_KIND, PICTURE_CMYK
  */
 export async function readPictureHeader(bytes: Uint8Array, kind: PictureKind, file: string): Promise<PictureHeader> {
-  let meta: sharp.Metadata;
+  let meta: Metadata;
   try {
     meta = await sharp(bytes).metadata();
   } catch (e) {
@@ -123,19 +123,23 @@ export interface EncodeOptions {
   primaries: Primaries;
   curve: Curve;
   bits: 8 | 16;
-  /** JPEG, 1..100. */
+  /** JPEG, 0..100. */
   quality?: number;
   exif?: Uint8Array;
 }
 
 /** Linear rec2020 rgba -> signals of these primaries and this curve: rgb, unclamped. */
 export function encodeColours(rgba: Float32Array, primaries: Primaries, trc: Curve): Float32Array {
-  const m = convertPrimaries('bt2020', primaries);
+  const [mr, mg, mb] = convertPrimaries('bt2020', primaries);
   const { encode } = curve(trc);
   const out = new Float32Array((rgba.length / 4) * 3);
-  for (let i = 0, o = 0; i < rgba.length; i += 4) {
-    const [r, g, b] = [rgba[i]!, rgba[i + 1]!, rgba[i + 2]!];
-    for (const [x, y, z] of m) out[o++] = encode(x * r + y * g + z * b);
+  for (let i = 0, o = 0; i < rgba.length; i += 4, o += 3) {
+    const r = rgba[i]!;
+    const g = rgba[i + 1]!;
+    const b = rgba[i + 2]!;
+    out[o] = encode(mr[0] * r + mr[1] * g + mr[2] * b);
+    out[o + 1] = encode(mg[0] * r + mg[1] * g + mg[2] * b);
+    out[o + 2] = encode(mb[0] * r + mb[1] * g + mb[2] * b);
   }
   return out;
 }
@@ -155,6 +159,6 @@ export async function encodePicture(width: number, height: number, rgba: Float32
   const tags = { icc: writeProfile(options.primaries, options.curve), exif: options.exif };
   if (kind === 'png') return tagPng(await image.png({ compressionLevel: 6 }).toBuffer(), tags);
   // Full chroma at high quality: the point of a denoiser is clean colour.
-  const quality = Math.round(options.quality ?? 95);
+  const quality = Math.max(1, Math.round(options.quality ?? 95));
   return tagJpeg(await image.jpeg({ quality, chromaSubsampling: quality >= 90 ? '4:4:4' : '4:2:0' }).toBuffer(), tags);
 }

@@ -11,7 +11,7 @@ export const oJpg: ModuleType = {
   connectors: [{ name: 'input', type: 'sink', channels: 'rgba', format: 'ui8' }],
   params: [
     ...pictureParams('sRGB', 'sRGB'),
-    { name: 'quality', type: 'float', default: 95, min: 1, max: 100, doc: 'JPEG quality; 90 and above keep colour at full resolution' },
+    { name: 'quality', type: 'float', default: 95, min: 0, max: 100, doc: 'JPEG quality; 90 and above keep colour at full resolution' },
     { name: 'exif', type: 'int', default: 1, min: 0, max: 1, doc: "1: keep the source picture's EXIF block" },
   ],
   create: () =>
