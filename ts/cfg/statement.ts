@@ -46,9 +46,9 @@ export type Statement = { place: Place } & (
 
 export type StatementOf<K extends Statement['kind']> = Extract<Statement, { kind: K }>;
 
-/** The place of a field of a statement. */
-export function placeOf(statement: { place: Place }, field: Field): Place {
-  return { ...statement.place, column: field.column };
+/** The place of a field of a statement; a line that an option stands for has no columns. */
+export function placeOf({ place }: { place: Place }, field: Field): Place {
+  return place.line === undefined ? place : { ...place, column: field.column };
 }
 
 /** Splits the rest of a line at its colons. One empty field at the end (`0:1:`) is dropped: vkdt reads such lines. */
