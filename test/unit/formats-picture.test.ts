@@ -1,6 +1,6 @@
 // JPEG and PNG: code values, profiles, orientation, round trips (SPEC sections 4 and 5).
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -330,7 +330,7 @@ describe('encoding', () => {
     expect(got.findIndex((x, i) => x !== v[i])).toBe(-1);
   });
 
-  test.each([[95, '4:4:4', 0], [100, '4:4:4', 0], [60, '4:2:0', 0]] as const)('JPEG of quality %i is what sharp makes of the codes', async (quality, chromaSubsampling, _) => {
+  test.each([[95, '4:4:4'], [100, '4:4:4'], [60, '4:2:0']] as const)('JPEG of quality %i is what sharp makes of the codes', async (quality, chromaSubsampling) => {
     const v = codes(32 * 32 * 3, 255);
     const { rgba } = await decode(await raw(v, 3, 8, 32).png().toBuffer());
     const ours = await encodePicture(32, 32, rgba, 'jpeg', { primaries: 'sRGB', curve: 'sRGB', bits: 8, quality });
@@ -364,4 +364,18 @@ describe('refused', () => {
     png[png.indexOf('IDAT') + 30]! ^= 1;
     expect((await failure(() => decode(png))).code).toBe('PICTURE_BROKEN');
   });
+});
+
+// Three of the sample photographs: whole pictures of real size, not divisible by a JPEG's blocks.
+test.each(['test_0000.jpg', 'test_0001.jpg', 'train_0004.jpg'])('photograph %s: inside rec2020, its codes come back', async (name) => {
+  const file = readFileSync(join(__dirname, '../../examples/photos', name));
+  const { rgba, width, height } = await decode(file, 'jpeg');
+  let [min, max] = [1, 0];
+  for (const x of rgba) [min, max] = [Math.min(min, x), Math.max(max, x)];
+  expect(min).toBeGreaterThanOrEqual(0);
+  expect(max).toBeLessThanOrEqual(1.0000001);
+  const pixels = (b: Uint8Array): Promise<Buffer> => sharp(b, { ignoreIcc: true }).toColourspace('srgb').raw().toBuffer();
+  const codesIn = await pixels(file);
+  const options = { primaries: 'sRGB', curve: 'sRGB', bits: 8 } as const;
+  expect((await pixels(await encodePicture(width, height, rgba, 'png', options))).equals(codesIn)).toBe(true);
 });

@@ -30,7 +30,7 @@ export interface PictureReader {
 const keepBytes = 512 * 2 ** 20;
 
 const sourceParams = (filename: string): ParamSpec[] => [
-  { name: 'filename', type: 'string', default: filename, doc: "picture, relative to the graph file's folder; %04d is the frame number plus startid" },
+  { name: 'filename', type: 'string', default: filename, doc: "picture, relative to the graph file's folder; %04d is the frame number plus startid; a sequence with fewer files than frames starts over" },
   { name: 'startid', type: 'int', default: 0, min: 0, doc: "number of a sequence's first file" },
   { name: 'noise a', type: 'float', default: 0, min: 0, doc: 'noise profile: variance of the read noise, in 16-bit units squared' },
   { name: 'noise b', type: 'float', default: 0, min: 0, doc: 'noise profile: shot noise, variance per 16-bit unit of signal' },
