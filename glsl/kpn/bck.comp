@@ -14,14 +14,13 @@
 layout(set = 0, binding = 1) readonly buffer StateBuffer { State state; };
 layout(set = 0, binding = 2) readonly buffer Image { QUAD imageQuad[]; };    // (pixel): what the kernel was applied to
 layout(set = 0, binding = 3) readonly buffer Weights { vec4 weights[]; };    // (layer, out, in)
-layout(set = 0, binding = 4) readonly buffer Act { QUAD actQuad[]; };        // (layer, pixel, W): A
+layout(set = 0, binding = 4) readonly buffer Act { QUAD actQuad[]; };        // (1 + layer, pixel, W): x, A
 layout(set = 0, binding = 5) readonly buffer Out { QUAD outQuad[]; };        // (pixel, 16): K
 layout(set = 0, binding = 6) readonly buffer Filtered { vec4 filtered[]; };  // (pixel): I.rgb, I.a
 layout(set = 0, binding = 7) readonly buffer Diff { vec4 diff[]; };          // (pixel): dO/dI.a
 layout(set = 0, binding = 8) readonly buffer Gradient { vec4 gradient[]; };  // (pixel): dE/dO
 layout(set = 0, binding = 9) readonly buffer Post { vec4 dEdIpost[]; };      // (pixel): dE/dI.rgb, under postdiff
-layout(set = 0, binding = 10) writeonly buffer DAct { QUAD dActQuad[]; };    // (layer, pixel, W): dE/dA, scaled
-layout(set = 0, binding = 11) writeonly buffer DOut { QUAD dOutQuad[]; };    // (pixel, 16): dE/dK, scaled
+layout(set = 0, binding = 10) writeonly buffer DAct { QUAD dActQuad[]; };    // (layer, pixel, W): dE/dA; then (pixel, 16): dE/dK; scaled
 
 #define WEIGHTS4(i) weights[i]
 #include "common/panel.glsl"
@@ -61,6 +60,18 @@ void putKernelGradient(uint p) {
   }
 }
 
+// panel = (w_l^T panel) * act'(A_{l-1}): dE/dA_{l-1}. `rows` is a constant of its own, so that the loops unroll.
+void throughLayer(uint l, uint rows, uint p) {
+  panelMulT(l * WIDTH * WIDTH, rows);
+  [[unroll]] for (uint i = 0; i < QUADS; ++i) {
+    uint at = ((l - 1) * geo.pixels + p) * QUADS + i;
+    vec4 v = panelGet4(i);
+    v = stored(mix(SLOPE * v, v, greaterThan(unpackQuad(actQuad[at + geo.pixels * QUADS]), vec4(0))));
+    dActQuad[at] = packQuad(v);
+    panelPut4(i, v);
+  }
+}
+
 void main() {
   // No early return: code under a condition is slower on drivers that run lanes under a mask. Invocations past the end
   // compute the last pixel again.
@@ -68,17 +79,9 @@ void main() {
   putKernelGradient(p);
   [[unroll]] for (uint i = 0; i < OUTPUTS / 4; ++i) {
     vec4 v = stored(panelGet4(i));
-    dOutQuad[p * (OUTPUTS / 4) + i] = packQuad(v);
+    dActQuad[LAYERS * geo.pixels * QUADS + p * (OUTPUTS / 4) + i] = packQuad(v);
     panelPut4(i, v);
   }
-  [[unroll]] for (uint l = LAYERS; l > 0; --l) {
-    panelMulT(l * WIDTH * WIDTH, l == LAYERS ? OUTPUTS : WIDTH);
-    [[unroll]] for (uint i = 0; i < QUADS; ++i) {
-      uint at = ((l - 1) * geo.pixels + p) * QUADS + i;
-      vec4 v = panelGet4(i);
-      v = stored(mix(SLOPE * v, v, greaterThan(unpackQuad(actQuad[at]), vec4(0))));
-      dActQuad[at] = packQuad(v);
-      panelPut4(i, v);
-    }
-  }
+  throughLayer(LAYERS, OUTPUTS, p);
+  [[unroll]] for (uint k = 1; k < LAYERS; ++k) throughLayer(LAYERS - k, WIDTH, p);
 }

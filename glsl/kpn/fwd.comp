@@ -19,10 +19,9 @@ layout(set = 0, binding = 4) readonly buffer Weights { vec4 weights[]; };   // (
 layout(set = 0, binding = 5) writeonly buffer Filtered { vec4 filtered[]; };// (pixel): I.rgb, I.a
 #define KEEP(statement)
 #else
-layout(set = 0, binding = 5) writeonly buffer Input { QUAD inputQuad[]; };  // (pixel, W): x
-layout(set = 0, binding = 6) writeonly buffer Act { QUAD actQuad[]; };      // (layer, pixel, W): A_0 .. A_{H-1}
-layout(set = 0, binding = 7) writeonly buffer Out { QUAD outQuad[]; };      // (pixel, 16): K
-layout(set = 0, binding = 8) writeonly buffer Filtered { vec4 filtered[]; };// (pixel): I.rgb, I.a
+layout(set = 0, binding = 5) writeonly buffer Act { QUAD actQuad[]; };      // (1 + layer, pixel, W): x, A_0 .. A_{H-1}
+layout(set = 0, binding = 6) writeonly buffer Out { QUAD outQuad[]; };      // (pixel, 16): K
+layout(set = 0, binding = 7) writeonly buffer Filtered { vec4 filtered[]; };// (pixel): I.rgb, I.a
 #define KEEP(statement) statement
 #endif
 
@@ -43,7 +42,7 @@ void main() {
   putContext(q);
   [[unroll]] for (uint i = 0; i < QUADS; ++i) {
     vec4 v = stored(panelGet4(i));
-    KEEP(inputQuad[p * QUADS + i] = packQuad(v));
+    KEEP(actQuad[p * QUADS + i] = packQuad(v));
     panelPut4(i, v);
   }
   [[unroll]] for (uint l = 0; l < LAYERS; ++l) {
@@ -51,7 +50,7 @@ void main() {
     [[unroll]] for (uint i = 0; i < QUADS; ++i) {
       vec4 v = panelGet4(i);
       v = stored(mix(SLOPE * v, v, greaterThan(v, vec4(0))));
-      KEEP(actQuad[(l * geo.pixels + p) * QUADS + i] = packQuad(v));
+      KEEP(actQuad[((l + 1) * geo.pixels + p) * QUADS + i] = packQuad(v));
       panelPut4(i, v);
     }
   }
@@ -77,8 +76,7 @@ void main() {
   // one turn where all pixels are fine, also on drivers that run both sides of a branch.)
   uint clear = finite(result) ? 0 : QUADS;
   for (uint i = 0; i < clear; ++i) {
-    inputQuad[p * QUADS + i] = packQuad(vec4(0));
-    for (uint l = 0; l < LAYERS; ++l) actQuad[(l * geo.pixels + p) * QUADS + i] = packQuad(vec4(0));
+    for (uint l = 0; l <= LAYERS; ++l) actQuad[(l * geo.pixels + p) * QUADS + i] = packQuad(vec4(0));
   }
 #endif
 }

@@ -1,5 +1,9 @@
 // mulw: dE/dw_l[out][in] = sum over pixels of dE/dA_l[out] * A_{l-1}[in] (SPEC 2), a part of the pixels a workgroup;
-// `sum` adds the parts up, in order. Grid: (part, layer, group of columns). Each invocation holds one column `in`.
+// `sum` adds the parts up, in order. Grid: (part, layer, group of columns).
+//
+// Plain body: each invocation holds two columns `in` of all rows `out`. A run of pixels' dE/dA is staged in shared memory,
+// from which all invocations read the same address; the rows go in blocks, so that a block's sums stay in registers.
+// Unrolled, for the reason given in panel.glsl.
 //! variant plain -DPATH_PLAIN=1
 //! variant f32 -DPATH_PLAIN=1 -DF32=1
 #version 450
@@ -9,39 +13,62 @@
 #include "common/storage.glsl"
 #include "kpn/geometry.glsl"
 
-layout(set = 0, binding = 1) readonly buffer Input { uint inputWord[]; };    // (pixel, W): x
-layout(set = 0, binding = 2) readonly buffer Act { uint actWord[]; };        // (layer, pixel, W): A
-layout(set = 0, binding = 3) readonly buffer DAct { QUAD dActQuad[]; };      // (layer, pixel, W): dE/dA
-layout(set = 0, binding = 4) readonly buffer DOut { QUAD dOutQuad[]; };      // (pixel, 16): dE/dK
-layout(set = 0, binding = 5) writeonly buffer Part { float part[]; };        // (part, layer, out, in)
-layout(push_constant) uniform Push { uint chunk; } push;                     // pixels a part
+layout(constant_id = 16) const uint RUN = 64;   // pixels staged at a time
+layout(constant_id = 17) const uint RUNS = 1;   // runs a part
 
 #ifdef F32
-float channel(uint word, uint c) { return uintBitsToFloat(word); }
-const uint PER_WORD = 1;
+#define PAIR uvec2
+vec2 unpackPair(PAIR p) { return uintBitsToFloat(p); }
 #else
-float channel(uint word, uint c) { return unpackHalf2x16(word)[c & 1]; }
-const uint PER_WORD = 2;
+#define PAIR uint
+vec2 unpackPair(PAIR p) { return unpackHalf2x16(p); }
 #endif
+
+layout(set = 0, binding = 1) readonly buffer Act { PAIR actPair[]; };        // (1 + layer, pixel, W): x, A
+layout(set = 0, binding = 2) readonly buffer DAct { QUAD dActQuad[]; };      // (layer, pixel, W): dE/dA; then (pixel, 16): dE/dK
+layout(set = 0, binding = 3) writeonly buffer Part { vec2 part[]; };         // (part, layer, out, in)
+
+const uint QUADS = WIDTH / 4;
+const uint BLOCK = 2; // quads of rows whose sums are in registers at a time
+shared vec4 stage[RUN * QUADS];
+
+void addRun(uint first, uint layer, uint pair, inout vec4 even[QUADS], inout vec4 odd[QUADS]) {
+  bool last = layer == LAYERS;
+  uint quads = last ? OUTPUTS / 4 : QUADS; // of rows
+  barrier();
+  [[unroll]] for (uint k = 0; k < RUN * QUADS; k += gl_WorkGroupSize.x) {
+    uint i = k + gl_LocalInvocationID.x, o = i % QUADS;
+    uint p = min(first + i / QUADS, geo.pixels - 1);
+    stage[i] = unpackQuad(dActQuad[(layer * geo.pixels) * QUADS + p * quads + min(o, quads - 1)]);
+  }
+  barrier();
+  vec2 a[RUN];
+  [[unroll]] for (uint k = 0; k < RUN; ++k) {
+    uint p = first + k;
+    vec2 v = unpackPair(actPair[(layer * geo.pixels + min(p, geo.pixels - 1)) * (WIDTH / 2) + pair]);
+    a[k] = p < geo.pixels ? v : vec2(0);
+  }
+  [[unroll]] for (uint b = 0; b < QUADS / BLOCK; ++b) {
+    [[unroll]] for (uint k = 0; k < RUN; ++k) {
+      [[unroll]] for (uint j = 0; j < BLOCK; ++j) { // counted from 0: others are not unrolled on llvmpipe
+        uint o = b * BLOCK + j;
+        vec4 d = stage[k * QUADS + o];
+        even[o] += a[k].x * d;
+        odd[o] += a[k].y * d;
+      }
+    }
+  }
+}
 
 void main() {
   uint layer = gl_WorkGroupID.y;
-  uint column = gl_WorkGroupID.z * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
-  uint rows = layer == LAYERS ? OUTPUTS : WIDTH;
-  uint first = gl_WorkGroupID.x * push.chunk, end = min(first + push.chunk, geo.pixels);
-  vec4 sum[WIDTH / 4];
-  [[unroll]] for (uint o = 0; o < WIDTH / 4; ++o) sum[o] = vec4(0);
-  for (uint p = first; p < end; ++p) {
-    uint at = (p * WIDTH + column) / PER_WORD;
-    float a = channel(layer == 0 ? inputWord[at] : actWord[(layer - 1) * geo.pixels * WIDTH / PER_WORD + at], column);
-    if (layer == LAYERS) {
-      [[unroll]] for (uint o = 0; o < OUTPUTS / 4; ++o) sum[o] += a * unpackQuad(dOutQuad[p * (OUTPUTS / 4) + o]);
-    } else {
-      [[unroll]] for (uint o = 0; o < WIDTH / 4; ++o) sum[o] += a * unpackQuad(dActQuad[(layer * geo.pixels + p) * (WIDTH / 4) + o]);
-    }
-  }
-  uint base = (gl_WorkGroupID.x * (LAYERS + 1) + layer) * WIDTH * WIDTH + column;
-  [[unroll]] for (uint o = 0; o < WIDTH / 4; ++o)
-    if (4 * o < rows)
-      [[unroll]] for (uint j = 0; j < 4; ++j) part[base + (4 * o + j) * WIDTH] = sum[o][j];
+  uint pair = gl_WorkGroupID.z * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
+  uint first = gl_WorkGroupID.x * RUN * RUNS;
+  vec4 even[QUADS], odd[QUADS];
+  [[unroll]] for (uint o = 0; o < QUADS; ++o) { even[o] = vec4(0); odd[o] = vec4(0); }
+  if (RUNS == 1) addRun(first, layer, pair, even, odd);
+  else for (uint r = 0; r < RUNS; ++r) addRun(first + r * RUN, layer, pair, even, odd);
+  uint base = (gl_WorkGroupID.x * (LAYERS + 1) + layer) * WIDTH * WIDTH / 2 + pair;
+  [[unroll]] for (uint o = 0; o < QUADS; ++o)
+    [[unroll]] for (uint j = 0; j < 4; ++j) part[base + (4 * o + j) * (WIDTH / 2)] = vec2(even[o][j], odd[o][j]);
 }

@@ -125,8 +125,7 @@ export class KpnT implements ModuleInstance {
     const geo: Use = { buffer: keep('geometry', g.bytes.byteLength, g.bytes), access: 'r', kind: 'uniform' };
     const mip = ctx.buffer('mip', g.mipPixels * 4 * el);
     const image = m.combine === 'prediff' ? ctx.buffer('detail', g.pixels * 4 * el) : mip;
-    const input = ctx.buffer('x', g.pixels * m.width * el);
-    const act = ctx.buffer('A', m.layers * g.pixels * m.width * el);
+    const act = ctx.buffer('A', (m.layers + 1) * g.pixels * m.width * el); // x, then A_0 ..
     const out = ctx.buffer('K', g.pixels * outputsOf(m) * el);
     const filtered = ctx.buffer('I', g.pixels * 16);
     const combined = ctx.buffer('O', g.pixels * 16);
@@ -135,7 +134,8 @@ export class KpnT implements ModuleInstance {
     const post = m.combine === 'postdiff' && m.levels > 1;
     const coarse = post ? ctx.buffer('downI', g.pixels * 16) : filtered;
 
-    const local = 64;
+    const cpu = ctx.device.type === 'cpu';
+    const local = cpu ? 256 : 64;
     const spec = specOf(m, local, {
       inputF32: ctx.port('input')!.shape.format === 'f32', refF32: ctx.port('ref')!.shape.format === 'f32',
     });
@@ -151,7 +151,7 @@ export class KpnT implements ModuleInstance {
     if (m.combine === 'prediff') node('detail', 'detail', variant, g.pixels, [geo, r(mip), w(image)]);
 
     // Forward.
-    node('fwd', 'fwd', path, g.pixels, [geo, r(port('noiseab')), r(image), r(mip), r(k.rounded), w(input), w(act), w(out), w(filtered)]);
+    node('fwd', 'fwd', path, g.pixels, [geo, r(port('noiseab')), r(image), r(mip), r(k.rounded), w(act), w(out), w(filtered)]);
     if (post) for (let i = 0; i + 1 < m.levels; ++i) node(`down ${i}`, 'down', 'float', level(i + 1), [geo, r(filtered), w(coarse)], push(i));
     for (let i = m.levels - 1; i >= 0; --i)
       node(`up ${i}`, 'up', variant, level(i), [geo, r(filtered), i === m.levels - 1 ? w(combined) : rw(combined), w(diff), r(coarse), r(mip), w(ctx.output('output'))], push(i));
@@ -166,18 +166,19 @@ export class KpnT implements ModuleInstance {
       for (let i = 0; i + 1 < m.levels; ++i) node(`part ${i}`, 'dup', 'part', level(i + 1), [geo, r(filtered), r(gradient), w(part)], push(i));
       for (let i = 0; i < m.levels; ++i) node(`dpost ${i}`, 'dpost', undefined, level(i), [geo, r(filtered), r(gradient), r(part), w(dEdI)], push(i));
     }
-    const dAct = ctx.buffer('dEdA', m.layers * g.pixels * m.width * el);
-    const dOut = ctx.buffer('dEdK', g.pixels * outputsOf(m) * el);
-    node('bck', 'bck', path, g.pixels, [geo, r(k.state), r(image), r(k.rounded), r(act), r(out), r(filtered), r(diff), r(gradient), r(dEdI), w(dAct), w(dOut)]);
+    const dAct = ctx.buffer('dEdA', g.pixels * (m.layers * m.width + outputsOf(m)) * el); // dE/dA_0 .., then dE/dK
+    node('bck', 'bck', path, g.pixels, [geo, r(k.state), r(image), r(k.rounded), r(act), r(out), r(filtered), r(diff), r(gradient), r(dEdI), w(dAct)]);
 
     // The weights' gradient: parts, their sum in order, the update.
-    const chunk = Math.max(128, ceilDiv(g.pixels, 256));
-    const parts = ceilDiv(g.pixels, chunk);
+    // A part is RUN pixels where loops are slow (CPU drivers), else as many runs as keep the parts few.
+    const run = m.width > 64 ? 32 : 64;
+    const runs = cpu ? 1 : Math.max(1, ceilDiv(g.pixels, run * 256));
+    const parts = ceilDiv(g.pixels, run * runs);
     const partial = ctx.buffer('parts', parts * count * 4);
-    const columns = 32;
+    const columns = 32; // two an invocation
     ctx.node({
-      label: 'mulw', kernel: 'kpn/mulw', variant: path, spec: { ...spec, 0: columns }, groups: [parts, m.layers + 1, m.width / columns],
-      uses: [geo, r(input), r(act), r(dAct), r(dOut), w(partial)], push: push(chunk),
+      label: 'mulw', kernel: 'kpn/mulw', variant: path, spec: { ...spec, 0: columns / 2, 16: run, 17: runs },
+      groups: [parts, m.layers + 1, m.width / columns], uses: [geo, r(act), r(dAct), w(partial)],
     });
     const weightGroups = ceilDiv(count, 256);
     const lossPixels = Math.max(4096, ceilDiv(level(0), 64));
