@@ -41,6 +41,9 @@ async function sideBySide(names, file) {
     .toFile(join(out, file));
 }
 
+// Ctrl-C reaches the command too, which ends the training early and writes its weights: what follows goes on with these.
+process.on('SIGINT', () => {});
+
 const start = performance.now();
 mkdirSync(out, { recursive: true });
 await step('Building', process.execPath, [join(root, 'scripts', 'build.mjs')], root);
