@@ -136,7 +136,7 @@ function report(summary: RunSummary, log: Log): void {
   const { done, frames, seconds, files, startup, stages, memory } = summary;
   if (summary.stopped) log.log('cli', done === 0 ? 'stopped before the first frame was done: nothing is written' : `stopped after ${done} of ${frames} frames`);
   for (const file of new Set(files.slice(-20))) log.log('cli', `wrote ${file}`);
-  log.log('cli', `${done} frame${done === 1 ? '' : 's'} in ${short(seconds)} s (${short(done / seconds)} frames/s)`);
+  if (done > 0) log.log('cli', `${done} frame${done === 1 ? '' : 's'} in ${short(seconds)} s (${short(done / seconds)} frames/s)`);
   const ms = (s: number): string => `${(s * 1000).toFixed(1)} ms`;
   log.log('perf', `start-up: check ${ms(startup.check)}, device ${ms(startup.device)}, plan ${ms(startup.plan)}, pipelines ${ms(startup.pipelines)}`);
   log.log('perf', `frames: device ${ms(stages.device)}, sources ${ms(stages.sources)}, sinks ${ms(stages.sinks)}, all ${ms(seconds)}`);

@@ -35,8 +35,11 @@ export class StopSignal {
 export function ignoreClosedPipes(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE' && error.code !== 'EIO' && error.code !== 'EBADF') throw error;
       stream.write = () => true;
+      if (['EPIPE', 'EIO', 'EBADF'].includes(error.code ?? '')) return;
+      // A full disk behind `> file`: the output is what was asked for.
+      process.stderr.write(`vkpn: printing failed: ${error.message}\n`);
+      process.exit(1);
     });
   }
 }

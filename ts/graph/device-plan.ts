@@ -1,5 +1,6 @@
 // A plan on a device: memory, kernels, and the program that is one frame.
 
+import { setImmediate } from 'node:timers/promises';
 import { GpuError } from '../errors.js';
 import type { BufferView, Device, GpuBuffer, Kernel, Op, Program } from '../gpu/types.js';
 import { stepName, type Plan, type Slot, type Step } from './plan.js';
@@ -13,24 +14,34 @@ const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to;
 export class DevicePlan {
   private readonly memory = new Map<Slot, GpuBuffer>();
   private readonly kernels = new Map<NodeDesc, Kernel>();
-  readonly program: Program;
+  program!: Program;
   /** For each op of the program its step; undefined for barriers. */
   readonly opSteps: (Step | undefined)[] = [];
 
-  /** Allocates and compiles everything. Throws GpuError OUT_OF_MEMORY before it allocates what can't fit. */
-  constructor(
+  private constructor(
     readonly plan: Plan,
     private readonly device: Device,
-    load: SpirvLoader,
-  ) {
-    this.checkMemory();
+  ) {}
+
+  /**
+   * Allocates and compiles everything; undefined if `signal` came meanwhile: compiling may take long, so the event loop gets
+   * its turn between kernels. Rejects with GpuError OUT_OF_MEMORY before it allocates what can't fit.
+   */
+  static async create(plan: Plan, device: Device, load: SpirvLoader, signal?: AbortSignal): Promise<DevicePlan | undefined> {
+    const made = new DevicePlan(plan, device);
+    made.checkMemory();
     try {
-      for (const slot of plan.slots) this.memory.set(slot, device.buffer(slotName(slot), roundUp(slot.bytes, 16), slot.uniform ? { uniform: true } : {}));
-      for (const step of plan.steps) if (step.kind === 'node') this.kernels.set(step.desc, this.kernel(step.desc, load));
-      this.initialise();
-      this.program = device.program(this.ops(), 'frame');
+      for (const slot of plan.slots) made.memory.set(slot, device.buffer(slotName(slot), roundUp(slot.bytes, 16), slot.uniform ? { uniform: true } : {}));
+      for (const step of plan.steps) {
+        if (step.kind === 'node') made.kernels.set(step.desc, made.kernel(step.desc, load));
+        await setImmediate();
+        if (signal?.aborted) return made.freeMemory();
+      }
+      made.initialise();
+      made.program = device.program(made.ops(), 'frame');
+      return made;
     } catch (error) {
-      this.freeMemory();
+      made.freeMemory();
       throw error;
     }
   }
@@ -130,7 +141,7 @@ export class DevicePlan {
     this.freeMemory();
   }
 
-  private freeMemory(): void {
+  private freeMemory(): undefined {
     for (const buffer of this.memory.values()) buffer.destroy();
     this.memory.clear();
   }

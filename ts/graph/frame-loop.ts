@@ -92,7 +92,7 @@ class FrameLoop {
     }
     const seconds = (performance.now() - this.start) / 1000;
     const stopped = this.done < this.options.frames;
-    return { done: this.done, seconds, stopped, files: this.files, opNs: this.opNs, stages: this.stages };
+    return { done: this.done, seconds, stopped, files: this.files.filter((file) => file !== ''), opNs: this.opNs, stages: this.stages };
   }
 
   private async frames(): Promise<void> {
@@ -202,14 +202,15 @@ class FrameLoop {
       const { shape, buffer } = sink.port;
       const data = await this.plan.read(buffer, 0, buffer.bytes);
       await sink.pending;
-      sink.pending = Promise.resolve(instance.write?.({ shape, data }, frame)).then((file) => this.noteFile(file));
+      const index = this.files.push('') - 1; // its place in the list, however long writing takes
+      sink.pending = Promise.resolve(instance.write?.({ shape, data }, frame)).then((file) => this.noteFile(index, file));
       sink.pending.catch(() => undefined); // thrown where it is awaited next
     }
   }
 
-  private noteFile(file: string | undefined): void {
+  private noteFile(index: number, file: string | undefined): void {
     if (!file) return;
-    this.files.push(file);
+    this.files[index] = file;
     this.options.onWritten?.(file);
   }
 

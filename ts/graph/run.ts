@@ -99,8 +99,9 @@ export async function runGraph(options: RunOptions): Promise<RunSummary> {
   options.onPlan?.(plan, checked);
   startup.plan = clock.lap();
   options.onStage?.('pipelines');
-  const devicePlan = new DevicePlan(plan, device, options.loadSpirv);
+  const devicePlan = await DevicePlan.create(plan, device, options.loadSpirv, options.signal);
   startup.pipelines = clock.lap();
+  if (devicePlan === undefined) return { ...nothingDone, frames: graph.frames, startup };
   options.onStage?.('frames');
   try {
     const access = runAccess(run, devicePlan);
@@ -119,6 +120,9 @@ export async function runGraph(options: RunOptions): Promise<RunSummary> {
     devicePlan.destroy();
   }
 }
+
+/** Stopped before the first frame. */
+const nothingDone = { done: 0, seconds: 0, stopped: true, files: [], stages: { device: 0, sources: 0, sinks: 0 }, stepNs: [], memory: { bytes: 0, pieces: [] } };
 
 function stepTimes(devicePlan: DevicePlan, opNs: readonly number[] = []): RunSummary['stepNs'] {
   return devicePlan.opSteps.flatMap((step, i) => {
