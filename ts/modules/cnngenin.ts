@@ -2,9 +2,12 @@
 
 import { InputError } from '../errors.js';
 import type { BuildContext, FrameContext, InstanceInfo, ModuleInstance, ModuleType, PlanBuffer, PortShape, ShapeContext } from '../graph/types.js';
+import { checkF16Range } from './f16-range.js';
 
 const NOISES = ['vkdt', 'log', 'fixed'] as const;
 const LOCAL = 64;
+/** 2^ev, ev up to 2. */
+const MAX_EXPOSURE = 4;
 /** What each mode reads; mode 2 and 4 make their input from the reference. */
 const fromReference = (generate: number): boolean => generate === 2 || generate === 4;
 
@@ -25,6 +28,10 @@ class Cnngenin implements ModuleInstance {
       throw new InputError('SIZE_MISMATCH', `cnngenin:${ctx.info.inst}: imgi is ${img.width}x${img.height}, but refi is ${ref.width}x${ref.height}`, {
         place: ctx.info.place, hint: 'the noisy picture and its reference must show the same pixels',
       });
+    if (img && img.period !== ref.period && !fromReference(generate))
+      throw new InputError('SEQUENCE_MISMATCH', `cnngenin:${ctx.info.inst}: imgi goes through ${img.period ?? 1} frames, but refi through ${ref.period ?? 1}`, {
+        place: ctx.info.place, hint: 'the noisy pictures and their references must be as many, and start with the same number',
+      });
     const whole = p.int('tiles') === 0;
     const size = p.int('size');
     const width = whole ? ref.width : size;
@@ -34,6 +41,8 @@ class Cnngenin implements ModuleInstance {
         place: ctx.info.place, hint: 'use a larger picture, a smaller tile (size), or the whole picture (tiles:0)',
       });
     const random = !whole && generate !== 0;
+    const gain = random ? MAX_EXPOSURE : 1;
+    for (const picture of fromReference(generate) ? [ref] : [ref, img!]) checkF16Range(`cnngenin:${ctx.info.inst}`, picture, gain, ctx.info.place);
     const count = random ? p.int('batch') : 1;
     this.tile = { channels: 'rgba', format: 'f16', width, height, count };
     const picture = { ...this.tile, noise: this.profile(ctx) };

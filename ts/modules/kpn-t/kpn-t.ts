@@ -7,6 +7,7 @@ import type {
 } from '../../graph/types.js';
 import { initialWeights } from '../../model/init.js';
 import { outputsOf, parseWeightsText, weightCount, weightsText, type ModelSpec } from '../../model/spec.js';
+import { checkF16Range } from '../f16-range.js';
 import { geometryOf, type Geometry } from '../kpn/geometry.js';
 import { modelFromParams, modelParams, specOf } from '../kpn/options.js';
 import { hyperBytes, HYPER_BYTES, initialState, readState, STATE_BYTES, type State } from './state.js';
@@ -67,6 +68,7 @@ export class KpnT implements ModuleInstance {
       throw new InputError('SIZE_MISMATCH', `kpn-t:${ctx.info.inst}: noiseab has ${noise.width * noise.height} values for ${input.count} tiles, which need two each`, {
         place: ctx.info.place,
       });
+    for (const picture of [input, ref]) checkF16Range(`kpn-t:${ctx.info.inst}`, picture, 1, ctx.info.place);
     this.checkCheckpoint(ctx);
     this.frameCount = ctx.frames;
     this.geometry = geometryOf(m, input.count, input.width, input.height);

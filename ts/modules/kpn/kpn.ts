@@ -5,6 +5,7 @@ import type {
   BuildContext, InstanceInfo, ModuleInstance, ModuleType, NodeDesc, PlanBuffer, PortShape, ShapeContext,
 } from '../../graph/types.js';
 import { parseWeightsText, weightCount, type ModelSpec } from '../../model/spec.js';
+import { checkF16Range } from '../f16-range.js';
 import { geometryOf, type Geometry } from './geometry.js';
 import { modelFromParams, modelParams, specOf } from './options.js';
 
@@ -29,6 +30,7 @@ class Kpn implements ModuleInstance {
         place: ctx.info.place, hint: 'the file may be truncated or of another kind; or set the parameters width and layers',
       });
     const input = ctx.input('input')!;
+    checkF16Range(`kpn:${ctx.info.inst}`, input, 1, ctx.info.place);
     const p = ctx.params;
     const own = p.isSet('noise a') || p.isSet('noise b');
     this.noiseab = own || !input.noise ? { a: p.float('noise a'), b: p.float('noise b') } : input.noise;
