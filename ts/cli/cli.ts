@@ -48,8 +48,11 @@ export async function runCli(options: CliOptions, outputs: OutputOptions, config
   const log = new Log(options.d);
   const source = await readGraph(options, outputs, config, modules, log);
   if (options.dumpModules || options.dumpNodes) return dump(options, source, log);
-  const stop = new StopSignal((message) => log.log('cli', message));
   const progress = options.progress ? new ProgressLine(process.stderr) : undefined;
+  const stop = new StopSignal((message) => {
+    progress?.clear();
+    log.log('cli', message);
+  });
   const opened: { device?: Device } = {};
   try {
     const summary = await runGraph({

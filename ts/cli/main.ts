@@ -8,10 +8,11 @@ import { packageRoot } from '../root.js';
 import { register as cli } from './cli.js';
 import { splitConfig } from './cli-options.js';
 import { register as devices } from './devices.js';
+import { register as modules } from './modules.js';
 import { ignoreClosedPipes } from './stop.js';
 
 /** One file a command; `config` is what stands behind `--config`. */
-const commands: readonly ((program: Command, config: readonly string[]) => void)[] = [cli, devices];
+const commands: readonly ((program: Command, config: readonly string[]) => void)[] = [cli, devices, modules];
 
 /** The version in package.json. */
 export function version(): string {
