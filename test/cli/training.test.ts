@@ -19,8 +19,8 @@ afterAll(() => rmSync(dir, { recursive: true }));
 
 async function vkpn(cfg: string): Promise<string> {
   writeFileSync(join(dir, 'graph.cfg'), cfg);
-  const { stdout } = await promisify(execFile)(process.execPath, [join(packageRoot, 'bin', 'vkpn'), 'cli', '-g', 'graph.cfg', '--last-frame-only', '--progress'], { cwd: dir });
-  return stdout;
+  const { stderr } = await promisify(execFile)(process.execPath, [join(packageRoot, 'bin', 'vkpn'), 'cli', '-g', 'graph.cfg', '--last-frame-only', '--progress'], { cwd: dir });
+  return stderr; // progress goes there
 }
 
 const train = (seed: number, params: string[]): string => `frames:2000
