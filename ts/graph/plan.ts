@@ -35,15 +35,20 @@ export interface Access<M> {
   writes: boolean;
 }
 
+export interface PlanOptions {
+  /** False: every buffer has memory of its own, so that a test finds all of them whole after a frame. Default true. */
+  shareMemory?: boolean;
+}
+
 /** Asks every module for its nodes. No GPU work; `device` is only described. */
-export function makePlan(run: readonly RunNode[], device: DeviceInfo): Plan {
+export function makePlan(run: readonly RunNode[], device: DeviceInfo, options: PlanOptions = {}): Plan {
   const builder = new PlanBuilder(run, device);
   run.forEach((r) => builder.build(r));
   builder.copyFeedback();
   const { steps, buffers, ports } = builder;
   const barriers = findBarriers(steps.map(accesses));
   const lifetimes = findLifetimes(steps, buffers, builder.kept);
-  const slots = shareMemory(buffers, lifetimes, barriers);
+  const slots = shareMemory(buffers, lifetimes, barriers, options.shareMemory ?? true);
   const slotOf = new Map(slots.flatMap((slot) => slot.buffers.map((b) => [b, slot] as const)));
   for (const step of steps)
     if (step.kind === 'node')
@@ -215,9 +220,9 @@ export function stepName(step: Step): string {
 
 /**
  * Puts buffers into memory, the largest first. Two share where one's lifetime ends before the other's begins *and* a barrier
- * stands between: so sharing never makes another barrier necessary. A buffer that nothing uses gets no memory.
+ * stands between: so sharing never makes another barrier necessary. A buffer that nothing uses gets no memory. `share` false: none share.
  */
-export function shareMemory(buffers: readonly PlanBuffer[], lifetimes: ReadonlyMap<PlanBuffer, Lifetime>, barriers: ReadonlySet<number>): Slot[] {
+export function shareMemory(buffers: readonly PlanBuffer[], lifetimes: ReadonlyMap<PlanBuffer, Lifetime>, barriers: ReadonlySet<number>, share = true): Slot[] {
   const slots: Slot[] = [];
   const sorted = [...barriers].sort((a, b) => a - b);
   const apart = (a: Lifetime, b: Lifetime): boolean => {
@@ -232,7 +237,7 @@ export function shareMemory(buffers: readonly PlanBuffer[], lifetimes: ReadonlyM
   for (const buffer of [...buffers].sort((a, b) => b.bytes - a.bytes || a.id - b.id)) {
     const life = lifetimes.get(buffer);
     if (life === undefined && !buffer.persistent) continue;
-    const slot = life && slots.find((s) => fits(s, life));
+    const slot = share && life && slots.find((s) => fits(s, life));
     if (slot) slot.buffers.push(buffer);
     else slots.push({ bytes: buffer.bytes, buffers: [buffer], uniform: false });
   }

@@ -7,7 +7,7 @@ import type { Device, DeviceInfo } from '../gpu/types.js';
 import { DevicePlan, type SpirvLoader } from './device-plan.js';
 import { runFrames, type LoopOptions, type LoopResult } from './frame-loop.js';
 import { buildGraph, runOrder, type Graph } from './graph.js';
-import { makePlan, stepName, type Plan } from './plan.js';
+import { makePlan, stepName, type Plan, type PlanOptions } from './plan.js';
 import { findShapes, type RunNode } from './shapes.js';
 import type { ModuleInstance, ModuleType, PlanBuffer } from './types.js';
 
@@ -33,7 +33,7 @@ export interface CheckedGraph {
   run: RunNode[];
 }
 
-export interface RunOptions extends GraphSource, Partial<Omit<LoopOptions, 'frames' | 'onSlice'>> {
+export interface RunOptions extends GraphSource, PlanOptions, Partial<Omit<LoopOptions, 'frames' | 'onSlice'>> {
   /** Called once the graph is found right. The caller closes the device. */
   device: () => Promise<Device> | Device;
   loadSpirv: SpirvLoader;
@@ -95,7 +95,7 @@ export async function runGraph(options: RunOptions): Promise<RunSummary> {
   const device = await options.device();
   startup.device = clock.lap();
   options.onStage?.('plan');
-  const plan = makePlan(run, device.info);
+  const plan = makePlan(run, device.info, options);
   options.onPlan?.(plan, checked);
   startup.plan = clock.lap();
   options.onStage?.('pipelines');
