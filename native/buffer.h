@@ -7,7 +7,7 @@
 
 namespace vkpn {
 
-class Buffer : public Resource {
+class Buffer final : public Resource {
 public:
   Buffer(std::shared_ptr<Device> device, std::string name, VkDeviceSize bytes, bool host, bool uniform);
   ~Buffer() override;

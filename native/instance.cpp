@@ -3,25 +3,33 @@
 
 #include "error.h"
 
-#include <uv.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+
+#ifdef _WIN32
+#define WIN32_LEAN_AND_MEAN
+#define NOMINMAX
+#include <windows.h>
+#else
+#include <dlfcn.h>
+#endif
 
 namespace vkpn {
 namespace {
 
 PFN_vkGetInstanceProcAddr loadLibrary(const char* path) {
   // Never closed: drivers leave threads and exit handlers behind that would then point nowhere.
-  static uv_lib_t library;
-  if (uv_dlopen(path, &library) != 0) {
-    throw Error("NO_LOADER", std::string("VKPN_VULKAN_LIBRARY cannot be loaded: ") + uv_dlerror(&library));
-  }
-  void* symbol = nullptr;
-  if (uv_dlsym(&library, "vkGetInstanceProcAddr", &symbol) != 0) {
-    throw Error("NO_LOADER", std::string(path) + " is no Vulkan loader: it has no vkGetInstanceProcAddr");
-  }
+#ifdef _WIN32
+  HMODULE library = LoadLibraryA(path);
+  if (library == nullptr) throw Error("NO_LOADER", std::string("VKPN_VULKAN_LIBRARY cannot be loaded: ") + path);
+  auto* symbol = reinterpret_cast<void*>(GetProcAddress(library, "vkGetInstanceProcAddr"));
+#else
+  void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) throw Error("NO_LOADER", std::string("VKPN_VULKAN_LIBRARY cannot be loaded: ") + dlerror());
+  void* symbol = dlsym(library, "vkGetInstanceProcAddr");
+#endif
+  if (symbol == nullptr) throw Error("NO_LOADER", std::string(path) + " is no Vulkan loader: it has no vkGetInstanceProcAddr");
   return reinterpret_cast<PFN_vkGetInstanceProcAddr>(symbol);
 }
 

@@ -19,7 +19,7 @@ struct KernelDesc {
   bool fullSubgroups = false;
 };
 
-class Kernel : public Resource {
+class Kernel final : public Resource {
 public:
   Kernel(std::shared_ptr<Device> device, const KernelDesc& desc);
   ~Kernel() override;

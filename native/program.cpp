@@ -66,6 +66,7 @@ void Program::allocateSets() {
   uniforms_ = counts.count(VK_DESCRIPTOR_TYPE_UNIFORM_BUFFER) != 0;
   if (sets == 0) return;
   std::vector<VkDescriptorPoolSize> sizes;
+  sizes.reserve(counts.size());
   for (const auto& [type, count] : counts) sizes.push_back({type, count});
   VkDescriptorPoolCreateInfo info{VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO};
   info.maxSets = sets;

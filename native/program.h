@@ -47,7 +47,7 @@ struct RunResult {
   std::vector<double> repeatNs;  ///< a repetition each
 };
 
-class Program : public Resource {
+class Program final : public Resource {
 public:
   /** The ops must have been checked (ts/gpu does): ranges within buffers, alignments, counts. */
   Program(std::shared_ptr<Device> device, std::string name, std::vector<Op> ops);

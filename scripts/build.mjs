@@ -1,7 +1,7 @@
 // npm run build [-- ts|native|shaders …] [--check]: everything from source into dist/ and build/, doing only what changed.
 // --check builds nothing and fails if dist/glsl is not what glsl/ says.
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { bin, root, run, since } from './run.mjs';
 
@@ -34,10 +34,8 @@ async function buildNative() {
   // cmake refuses a build folder that was configured under another path.
   const cache = join('build', 'CMakeCache.txt');
   if (existsSync(cache) && !readFileSync(cache, 'utf8').includes(`CMAKE_HOME_DIRECTORY:INTERNAL=${root}\n`)) rmSync('build', { recursive: true });
-  // Node's own headers, where they are installed: cmake-js would otherwise download them.
-  const prefix = join(realpathSync(process.execPath), '..', '..');
-  const env = existsSync(join(prefix, 'include', 'node', 'node_api.h')) ? { npm_config_nodedir: prefix } : {};
-  const { code, output } = await run(bin('cmake-js'), ['compile', '--config', 'Release', '--parallel', '2'], { quiet: true, env });
+  // package.json's `binary` makes it a Node-API build: headers from the npm package node-api-headers, no download of Node's.
+  const { code, output } = await run(bin('cmake-js'), ['compile', '--config', 'Release', '--parallel', '2'], { quiet: true });
   if (code !== 0) return output;
   mkdirSync('build', { recursive: true });
   writeFileSync(stamp, key);

@@ -15,8 +15,7 @@ async function problems(command, args) {
 
 /** The same flags as CMakeLists.txt's, so that no compile database (and so no build) is needed. */
 function compileFlags() {
-  const prefix = join(process.execPath, '..', '..');
-  const folders = ['.deps/include', 'node_modules/node-addon-api', 'node_modules/node-api-headers/include', join(prefix, 'include', 'node')];
+  const folders = ['.deps/include', 'node_modules/node-addon-api', 'node_modules/node-api-headers/include'];
   return ['-std=c++17', ...folders.flatMap((dir) => ['-isystem', dir]), '-DNAPI_VERSION=8', '-DNODE_ADDON_API_CPP_EXCEPTIONS', '-DVK_NO_PROTOTYPES'];
 }
 
