@@ -22,7 +22,7 @@ const CASES = pairwise({
 } as const);
 
 /** Odd, thin and tiny ones: 1 to 70 a side. */
-const SIZES = [[5, 4], [7, 3], [1, 1], [3, 3], [9, 5], [1, 2], [2, 1], [6, 7], [1, 70], [67, 1], [13, 3], [2, 31]] as const;
+const SIZES = [[5, 4], [7, 3], [1, 1], [3, 3], [7, 5], [1, 2], [2, 1], [6, 7], [1, 70], [67, 1], [13, 3], [2, 31]] as const;
 
 /** Index of the element of the largest magnitude in data[from..to-1]. */
 function largestIndex(data: Float64Array, from: number, to: number): number {
@@ -78,8 +78,8 @@ describe('gradients agree with central differences', () => {
     const next = random(i + 1);
     const model: ModelOptions = { ...options, width: CONTEXT_CHANNELS[options.context] > 32 ? 64 : 32 };
     const [width, height] = SIZES[i % SIZES.length]!;
-    const isCosh = model.loss === 'cosh'; // grows exponentially: beyond 700 it is infinite
-    const tile = makeTile(kind, width, height, next, isCosh ? 0.02 : 1, isCosh ? 0.5 : 6e4);
+    const isCosh = model.loss === 'cosh'; // grows exponentially, beyond 700 it is infinite; plain kernels may amplify a thousandfold
+    const tile = makeTile(kind, width, height, next, isCosh && model.apply === 'plain' ? 0.02 : 1, isCosh ? 5 : 6e4);
     const check = new GradientCheck(model, makeWeights(model, next), [tile]);
     expect(check.result.badPixels).toBe(0);
     if (kind !== 'black' && width * height > 1) expect(check.result.norm).toBeGreaterThan(0);

@@ -428,6 +428,17 @@ describe('whole model', () => {
     expect(silent[1]!.taps.data).toEqual(addScaled(silent[1]!.M, up2(silent[2]!.M, 6, 3, 'box', 'bspline'), -1).data);
   });
 
+  test('every level sees the noise of its own level: M\'s, by the gain', () => {
+    for (const pyramid of ['box', 'binomial'] as const) {
+      const { input, noise } = makeTile('photo', 9, 7, random(17));
+      const model: ModelOptions = { ...CLASSIC, pyramid, combine: 'prediff', levels: 4 };
+      forward(model, makeWeights(model, random(18)), input, noise).forEach(({ x, M }, level) => {
+        for (const p of [0, M.width * M.height - 1])
+          expect(x[p * 32 + 30]).toBeCloseTo(noiseSigma(noise, luminance(M.data.subarray(p * 3, p * 3 + 3)), noiseGain(level, pyramid)), 15);
+      });
+    }
+  });
+
   test('a wrong number of weights is refused', () => {
     const { input, noise } = makeTile('photo', 3, 3, random(13));
     expect(() => forward(CLASSIC, new Float64Array(5), input, noise)).toThrow('expected 4096 values, got 5');

@@ -82,11 +82,14 @@ const sameSides = (base: readonly Sides[], other: readonly Sides[]): boolean =>
 export class GradientCheck {
   readonly result: Result;
   private readonly base: Sides[];
+  /** By how much a step's error is larger than the next one's: its square, but linear on a kink (different curvatures beside it). */
+  private readonly shrink: number;
 
   /** `hooks` go into the analytic gradient only: a test breaks it through them to see that the check notices. */
   constructor(readonly model: ModelOptions, readonly weights: Float64Array, readonly tiles: readonly Tile[], hooks: Hooks = {}) {
     this.result = evaluate(model, weights, tiles, hooks);
     this.base = allSides(model, tiles, this.result.tiles.map((tile) => tile.levels));
+    this.shrink = this.base.some((sides) => sides.includes(0)) ? STEP_RATIO : STEP_RATIO ** 2;
   }
 
   /** The tensor that the target is an element of. */
@@ -158,8 +161,8 @@ export class GradientCheck {
     for (let k = 0; k < STEPS; k++) {
       const central = this.central(target, (scale * FIRST_STEP) / STEP_RATIO ** k);
       if (central && last !== undefined) {
-        const value = central.value + (central.value - last) / (STEP_RATIO ** 2 - 1);
-        const error = Math.abs(central.value - last) / STEP_RATIO ** 2 + central.rounding;
+        const value = central.value + (central.value - last) / (this.shrink - 1);
+        const error = Math.abs(central.value - last) / this.shrink + central.rounding;
         if (error < best.error) best = { value, error };
         if (error <= Math.max(GOOD_ENOUGH * Math.abs(value), 0.1 * ZERO * this.result.loss)) break;
       }
