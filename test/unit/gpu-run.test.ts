@@ -170,17 +170,22 @@ test('memory does not grow over many runs, programs and buffers', () => {
        for (const gone of [a, b, program]) gone.destroy();
      };
      const rss = () => Number(/VmRSS:\\s*(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024;
-     for (let i = 0; i < 100; ++i) await round();
-     globalThis.gc();
-     const before = rss();
-     for (let i = 0; i < 300; ++i) await round();
-     globalThis.gc();
-     console.log(rss() - before);
+     // The least of four looks: arrays that the collector has not freed yet come and go.
+     const least = async () => {
+       const looks = [];
+       for (let k = 0; k < 4; ++k) {
+         for (let i = 0; i < 60; ++i) await round();
+         globalThis.gc();
+         looks.push(rss());
+       }
+       return Math.min(...looks);
+     };
+     console.log(-(await least()) + (await least()));
      device.close();`,
     { NODE_OPTIONS: '--expose-gc' },
   );
   expect(child.stderr).toBe('');
-  expect(Number(child.stdout)).toBeLessThan(20); // MB; 300 rounds that each lost a buffer would be 300
+  expect(Number(child.stdout)).toBeLessThan(20); // MB; rounds that each lost a buffer would make it 180 and more
 });
 
 test('a process that exits in the middle of a run does so at once and cleanly', () => {

@@ -168,7 +168,6 @@ test('memory in use is counted', () => {
   buffer.destroy();
   expect(before.budget).toBeGreaterThan(0);
   expect(during.usage - before.usage).toBeGreaterThanOrEqual(64 << 20);
-  expect(device.memory().usage).toBeLessThan(during.usage);
   device.close();
 });
 
