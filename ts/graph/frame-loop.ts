@@ -140,8 +140,9 @@ class FrameLoop {
     this.done += result.done;
     if (result.opNs) this.addTimes(result.opNs, result.done);
     if (result.done === count && result.seconds > 0) {
-      const wanted = Math.round((sliceSeconds / result.seconds) * count);
-      this.slice = Math.max(1, Math.min(wanted, this.slice * 8));
+      // A power of two, as submits are: one recording is then replayed again and again.
+      const wanted = 2 ** Math.floor(Math.log2(Math.max(1, (sliceSeconds / result.seconds) * count)));
+      this.slice = Math.min(wanted, this.slice * 8);
     }
     await this.options.onSlice?.(this.done);
   }
