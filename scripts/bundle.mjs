@@ -9,7 +9,11 @@ import { root, run, since } from './run.mjs';
 
 const MOST_MEGABYTES = 45;
 /** Loaded only where the system has none: a system's own fits its driver. */
-const FALLBACKS = { vulkan: ['libvulkan.so.1'], cpp: ['libstdc++.so.6', 'libgcc_s.so.1'] };
+const FALLBACKS = {
+  vulkan: ['libvulkan.so.1'],
+  egl: ['libEGL.so.1', 'libGLdispatch.so.0'], // without a display, NVIDIA's Vulkan driver finds its devices through EGL
+  cpp: ['libstdc++.so.6', 'libgcc_s.so.1'],
+};
 
 process.chdir(root);
 const start = performance.now();
@@ -36,7 +40,7 @@ function nodeBinary() {
 function libraryPath(library) {
   const listed = execFileSync('/sbin/ldconfig', ['-p'], { encoding: 'utf8' }).split('\n').map((line) => line.match(/^\s*(\S+) \(.*x86-64.*\) => (\S+)$|^\s*(\S+) \(.*AArch64.*\) => (\S+)$/)).filter(Boolean);
   const found = listed.find((m) => (m[1] ?? m[3]) === library);
-  if (!found) fail(`${library} is not installed here, and the bundle must carry it`);
+  if (!found) fail(`${library} is not installed here, and the bundle must carry it (Debian: apt install libvulkan1 libegl1 libstdc++6)`);
   return realpathSync(found[2] ?? found[4]);
 }
 
@@ -59,6 +63,7 @@ listed=$( (/sbin/ldconfig -p || /usr/sbin/ldconfig -p || ldconfig -p) 2>/dev/nul
 has() { case "$listed" in *"$1 "*) return 0 ;; esac; return 1; }
 lend() { LD_LIBRARY_PATH="\${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$here/lib/$1"; export LD_LIBRARY_PATH; }
 has libvulkan.so.1 || lend vulkan
+has libEGL.so.1 || lend egl
 has libstdc++.so.6 || lend cpp
 
 # Containers often have NVIDIA's driver without its manifest, or with it where the loader doesn't look.
