@@ -2,6 +2,7 @@
 //! variant plain -DPATH_PLAIN=1
 //! variant f32 -DPATH_PLAIN=1 -DF32=1
 //! variant infer.plain -DPATH_PLAIN=1 -DINFER=1
+//! variant held.f32 -DPATH_PLAIN=1 -DF32=1 -DINFER=1 -DHELD=1
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -24,6 +25,10 @@ layout(set = 0, binding = 6) writeonly buffer Out { QUAD outQuad[]; };      // (
 layout(set = 0, binding = 7) writeonly buffer Filtered { vec4 filtered[]; };// (pixel): I.rgb, I.a
 #define KEEP(statement) statement
 #endif
+#ifdef HELD // checking derivatives: see kpn/held.glsl
+layout(set = 0, binding = 6) readonly buffer HeldAct { QUAD heldAct[]; };   // A of the unperturbed network, as Act
+layout(set = 0, binding = 7) readonly buffer HeldOut { QUAD heldOut[]; };   // its K
+#endif
 
 #define WEIGHTS4(i) weights[i]
 #include "common/panel.glsl"
@@ -33,6 +38,12 @@ vec3 mip(uint p) { return unpackQuad(mipQuad[p]).rgb; }
 vec2 noise(uint tile) { return noiseab[tile]; }
 #include "kpn/context.glsl"
 #include "kpn/kernel.glsl"
+#ifdef HELD
+#include "kpn/held.glsl"
+#define ACTIVE(v, at) greaterThan(unpackQuad(heldAct[at]), vec4(0))
+#else
+#define ACTIVE(v, at) greaterThan(v, vec4(0))
+#endif
 
 void main() {
   // No early return: code under a condition is slower on drivers that run lanes under a mask. Invocations past the end
@@ -49,8 +60,9 @@ void main() {
     panelMul(l * WIDTH * WIDTH, WIDTH);
     [[unroll]] for (uint i = 0; i < QUADS; ++i) {
       vec4 v = panelGet4(i);
-      v = stored(mix(SLOPE * v, v, greaterThan(v, vec4(0))));
-      KEEP(actQuad[((l + 1) * geo.pixels + p) * QUADS + i] = packQuad(v));
+      uint at = ((l + 1) * geo.pixels + p) * QUADS + i;
+      v = stored(mix(SLOPE * v, v, ACTIVE(v, at)));
+      KEEP(actQuad[at] = packQuad(v));
       panelPut4(i, v);
     }
   }
@@ -66,10 +78,15 @@ void main() {
       else last = v[j];
     }
   }
+#ifdef HELD
+  last = heldKernel(k, last, p);
+#else
   tapWeights(k);
+  last = blendWeight(last);
+#endif
   vec3 sum = vec3(0);
   [[unroll]] for (uint t = 0; t < TAPS; ++t) sum += k[t] * image(indexOf(q, TAP[t]));
-  vec4 result = vec4(sum, blendWeight(last));
+  vec4 result = vec4(sum, last);
   filtered[p] = result;
 #ifndef INFER
   // What overflowed gives no gradient: zeros, because mulw multiplies by these and 0 * inf is NaN. (A loop: it costs

@@ -10,6 +10,7 @@ import { outputsOf, parseWeightsText, weightCount, weightsText, type ModelSpec }
 import { checkF16Range } from '../f16-range.js';
 import { geometryOf, type Geometry } from '../kpn/geometry.js';
 import { modelFromParams, modelParams, specOf } from '../kpn/options.js';
+import { addDifferences, DEFAULT_STEP, targetsOf, type Pass } from './deriv.js';
 import { hyperBytes, HYPER_BYTES, initialState, readState, STATE_BYTES, type State } from './state.js';
 
 /** Where the loss of each frame is kept, for the picture `graph`. */
@@ -35,6 +36,8 @@ interface Kept {
   hyper: PlanBuffer;
   history: PlanBuffer;
   dEdw: PlanBuffer;
+  /** Checking derivatives: differences, of the weights in `targets`. */
+  differences?: PlanBuffer;
 }
 
 export class KpnT implements ModuleInstance {
@@ -44,6 +47,8 @@ export class KpnT implements ModuleInstance {
   private wcp: PlanBuffer | undefined;
   private frameCount = 1;
   private warnedBad = 0;
+  /** Checking derivatives: the weights whose differences are taken. */
+  private derivTargets: Uint32Array | undefined;
 
   /** The network that is trained; after `shapes`. */
   get spec(): ModelSpec {
@@ -53,6 +58,15 @@ export class KpnT implements ModuleInstance {
   /** The buffers of training; after `build`. */
   get buffers(): Readonly<Kept> {
     return this.kept;
+  }
+
+  /** Indices of the weights whose differences `deriv` takes, in the order of the frames; after `shapes`. */
+  get targets(): Uint32Array | undefined {
+    return this.derivTargets;
+  }
+
+  frames(): number | undefined {
+    return this.derivTargets && 1 + this.derivTargets.length;
   }
 
   shapes(ctx: ShapeContext): Record<string, PortShape> {
@@ -70,7 +84,8 @@ export class KpnT implements ModuleInstance {
       });
     for (const picture of [input, ref]) checkF16Range(`kpn-t:${ctx.info.inst}`, picture, 1, ctx.info.place);
     this.checkCheckpoint(ctx);
-    this.frameCount = ctx.frames;
+    if (ctx.params.int('deriv') === 1) this.derivTargets = targetsOf(m, ctx.params.int('dsample'), ctx.params.int('seed'));
+    this.frameCount = this.frames() ?? ctx.frames;
     this.geometry = geometryOf(m, input.count, input.width, input.height);
     return {
       output: { ...input, channels: 'rgba', format: 'f16' },
@@ -102,7 +117,8 @@ export class KpnT implements ModuleInstance {
   build(ctx: BuildContext): void {
     const m = this.model;
     const g = this.geometry;
-    const f32 = false;
+    const deriv = this.derivTargets;
+    const f32 = deriv !== undefined;
     const count = weightCount(m);
     const el = f32 ? 4 : 2;
     const variant = f32 ? 'f32' : 'f16';
@@ -110,7 +126,7 @@ export class KpnT implements ModuleInstance {
     const port = (name: string): PlanBuffer => ctx.port(name)!.buffer;
     const keep = (name: string, bytes: number, init: 'zero' | Uint8Array = 'zero'): PlanBuffer => ctx.buffer(name, bytes, { persistent: true, init });
 
-    const history = Math.min(ctx.frames, HISTORY_FRAMES);
+    const history = Math.min(this.frameCount, HISTORY_FRAMES);
     const k: Kept = (this.kept = {
       master: keep('master', 4 * count),
       moment1: keep('moment1', 4 * count),
@@ -125,6 +141,24 @@ export class KpnT implements ModuleInstance {
     this.wcp = ctx.port('wcp')?.buffer;
 
     const geo: Use = { buffer: keep('geometry', g.bytes.byteLength, g.bytes), access: 'r', kind: 'uniform' };
+    const cpu = ctx.device.type === 'cpu';
+    const local = cpu ? 256 : 64;
+    const spec = specOf(m, local, {
+      inputF32: ctx.port('input')!.shape.format === 'f32', refF32: ctx.port('ref')!.shape.format === 'f32',
+    });
+    const node = (label: string, kernel: string, v: string | undefined, invocations: number, uses: Use[], pushed?: Uint8Array): void =>
+      ctx.node({ label, kernel: `kpn/${kernel}`, variant: v, spec, groups: [ceilDiv(invocations, local), 1, 1], uses, push: pushed });
+    const level = (i: number): number => g.levels[i]!.pixels;
+    const read = (name: string): PlanBuffer => {
+      const live = port(name);
+      if (!deriv) return live;
+      const frozen = keep(`frozen ${name}`, live.bytes);
+      node(`freeze ${name}`, 'freeze', undefined, ceilDiv(live.bytes, 4), [r(k.state), r(live), w(frozen)], push(ceilDiv(live.bytes, 4)));
+      return frozen;
+    };
+    const input = read('input');
+    const ref = read('ref');
+    const noise = read('noiseab');
     const mip = ctx.buffer('mip', g.mipPixels * 4 * el);
     const image = m.combine === 'prediff' ? ctx.buffer('detail', g.pixels * 4 * el) : mip;
     const act = ctx.buffer('A', (m.layers + 1) * g.pixels * m.width * el); // x, then A_0 ..
@@ -136,30 +170,26 @@ export class KpnT implements ModuleInstance {
     const post = m.combine === 'postdiff' && m.levels > 1;
     const coarse = post ? ctx.buffer('downI', g.pixels * 16) : filtered;
 
-    const cpu = ctx.device.type === 'cpu';
-    const local = cpu ? 256 : 64;
-    const spec = specOf(m, local, {
-      inputF32: ctx.port('input')!.shape.format === 'f32', refF32: ctx.port('ref')!.shape.format === 'f32',
-    });
-    const node = (label: string, kernel: string, v: string | undefined, invocations: number, uses: Use[], pushed?: Uint8Array): void =>
-      ctx.node({ label, kernel: `kpn/${kernel}`, variant: v, spec, groups: [ceilDiv(invocations, local), 1, 1], uses, push: pushed });
-    const level = (i: number): number => g.levels[i]!.pixels;
-
     // The pyramid. Under prediff one level more, whose mip is the result's base.
     const depth = m.combine === 'prediff' ? m.levels + 1 : m.levels;
     const box = m.pyramid === 'box';
-    node('mip', 'mip', variant, box ? (depth > m.levels ? g.mipPixels : g.pixels) : level(0), [geo, r(port('input')), w(mip)], push(box ? depth : 1));
+    node('mip', 'mip', variant, box ? (depth > m.levels ? g.mipPixels : g.pixels) : level(0), [geo, r(input), w(mip)], push(box ? depth : 1));
     if (!box) for (let i = 0; i + 1 < depth; ++i) node(`mip ${i + 1}`, 'down', variant, level(i + 1), [geo, rw(mip)], push(i));
     if (m.combine === 'prediff') node('detail', 'detail', variant, g.pixels, [geo, r(mip), w(image)]);
 
     // Forward.
-    node('fwd', 'fwd', path, g.pixels, [geo, r(port('noiseab')), r(image), r(mip), r(k.rounded), w(act), w(out), w(filtered)]);
-    if (post) for (let i = 0; i + 1 < m.levels; ++i) node(`down ${i}`, 'down', 'float', level(i + 1), [geo, r(filtered), w(coarse)], push(i));
-    for (let i = m.levels - 1; i >= 0; --i)
-      node(`up ${i}`, 'up', variant, level(i), [geo, r(filtered), i === m.levels - 1 ? w(combined) : rw(combined), w(diff), r(coarse), r(mip), w(ctx.output('output'))], push(i));
+    const combineLevels = (name: string, pass: Pass): void => {
+      if (post) for (let i = 0; i + 1 < m.levels; ++i) node(`down ${i}${name}`, 'down', 'float', level(i + 1), [geo, r(pass.filtered), w(pass.coarse)], push(i));
+      for (let i = m.levels - 1; i >= 0; --i)
+        node(`up ${i}${name}`, 'up', variant, level(i), [
+          geo, r(pass.filtered), i === m.levels - 1 ? w(pass.combined) : rw(pass.combined), w(pass.diff), r(pass.coarse), r(mip), w(pass.output),
+        ], push(i));
+    };
+    node('fwd', 'fwd', path, g.pixels, [geo, r(noise), r(image), r(mip), r(k.rounded), w(act), w(out), w(filtered)]);
+    combineLevels('', { weights: k.rounded, filtered, coarse, combined, diff, output: ctx.output('output') });
 
     // Backward.
-    node('loss', 'loss', undefined, level(0), [geo, r(port('noiseab')), r(combined), r(port('ref')), w(gradient)]);
+    node('loss', 'loss', undefined, level(0), [geo, r(noise), r(combined), r(ref), w(gradient)]);
     for (let i = 0; i + 1 < m.levels; ++i) node(`dup ${i}`, 'dup', 'f32', level(i + 1), [geo, r(filtered), rw(gradient)], push(i));
     let dEdI = gradient;
     if (m.combine === 'postdiff') {
@@ -187,6 +217,17 @@ export class KpnT implements ModuleInstance {
     const lossGroups = ceilDiv(level(0), lossPixels);
     const norms = ctx.buffer('norms', 8 * (weightGroups + lossGroups));
     const reduce = { ...spec, 0: 256 };
+    if (deriv)
+      k.differences = addDifferences({
+        model: m, geometry: g, geo, node, weights: count, state: k.state, rounded: k.rounded, ref, noise, combined,
+        outputBytes: ctx.output('output').bytes,
+        buffer: (name, bytes, options) => ctx.buffer(name, bytes, options),
+        reduce: (label, kernel, uses, pushed) => ctx.node({ label, kernel: `kpn/${kernel}`, spec: reduce, groups: [1, 1, 1], uses, push: pushed }),
+        forward: (name, pass) => {
+          node(`fwd ${name}`, 'fwd', 'held.f32', g.pixels, [geo, r(noise), r(image), r(mip), r(pass.weights), w(pass.filtered), r(act), r(out)]);
+          combineLevels(` ${name}`, pass);
+        },
+      }, deriv, ctx.params.float('dstep'));
     ctx.node({
       label: 'sum', kernel: 'kpn/sum', spec: reduce, groups: [weightGroups + lossGroups, 1, 1],
       uses: [geo, r(k.state), r(partial), r(gradient), w(k.dEdw), w(norms)], push: push(parts, weightGroups, lossPixels),
@@ -195,6 +236,7 @@ export class KpnT implements ModuleInstance {
       label: 'step', kernel: 'kpn/step', spec: reduce, groups: [1, 1, 1],
       uses: [geo, rw(k.state), r(k.hyper), r(norms), rw(k.history)], push: push(weightGroups, lossGroups),
     });
+    if (deriv) return; // the weights stay
     ctx.node({
       label: 'adam', kernel: 'kpn/adam', spec: { ...spec, 15: f32 }, groups: [ceilDiv(count / 2, local), 1, 1],
       uses: [r(k.state), r(k.hyper), r(k.dEdw), rw(k.master), rw(k.moment1), rw(k.moment2), w(k.weights), w(k.rounded)],
@@ -271,6 +313,9 @@ export const kpnT: ModuleType = {
     { name: 'seed', type: 'int', default: 1, min: 0, doc: 'of the random weights' },
     { name: 'decay', type: 'enum', values: DECAYS, default: 'const', doc: 'of the learning rate over the frames of the graph' },
     { name: 'warmup', type: 'int', default: 0, min: 0, doc: 'frames over which the learning rate rises to alpha' },
+    { name: 'deriv', type: 'int', default: 0, min: 0, max: 1, doc: '1: checks derivatives instead of training: frame n takes the central difference of the loss by weight n - 1; sets the number of frames' },
+    { name: 'dstep', type: 'float', default: DEFAULT_STEP, min: 1e-6, max: 1, doc: 'with deriv:1: by how much a weight is changed' },
+    { name: 'dsample', type: 'int', default: 0, min: 0, doc: 'with deriv:1: only so many random weights of each matrix; 0: all' },
     ...modelParams,
   ],
   create: (_info: InstanceInfo) => new KpnT(),
