@@ -28,9 +28,7 @@ double median(std::vector<double> values) {
 }  // namespace
 
 Replay::Replay(Program& program, const RunOptions& options, const std::atomic<bool>& interrupted)
-    : program_(program), device_(*program.device_), options_(options), interrupted_(interrupted) {
-  for (uint32_t i = 0; i < kMostInFlight; ++i) fences_.push_back(device_.makeFence());
-}
+    : program_(program), device_(*program.device_), options_(options), interrupted_(interrupted) {}
 
 Replay::~Replay() {
   if (!flights_.empty()) device_.waitIdle();  // an error left submits behind: their fences must outlive them
@@ -83,6 +81,7 @@ void Replay::submit(uint32_t repeats, Stamps stamps) {
     return std::any_of(flights_.begin(), flights_.end(), [s](const Flight& f) { return f.slot == s; });
   };
   while (busy(slot)) ++slot;
+  if (slot == fences_.size()) fences_.push_back(device_.makeFence());
   Program::Recording& recording = program_.recording(repeats, stamps, slot);
   const VkFence fence = fences_[slot].get();
   device_.check(device_.vk.vkResetFences(device_.handle(), 1, &fence), "vkResetFences");

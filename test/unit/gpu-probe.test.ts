@@ -1,7 +1,9 @@
 // What happens before a device is there: no loader, no driver, a driver that crashes, a cache that lies.
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { packageRoot } from '../../ts/root.js';
 import { compileShader, runScript, scratch, thrownBy } from './gpu-harness.js';
 
 const list = 'console.log(gpu.listDevices().length)';
@@ -104,16 +106,15 @@ describe('the probe', () => {
 describe('the pipeline cache', () => {
   const code = Buffer.from(compileShader('count')).toString('base64');
   /** Makes one kernel and program with the cache in `dir`, runs it once and prints what it counted. */
-  const use = (dir: string): ReturnType<typeof runScript> =>
-    runScript(
-      `const device = gpu.openDevice({ index: 0, cacheDir: ${JSON.stringify(dir)} });
+  const body = (dir: string): string =>
+    `const device = gpu.openDevice({ index: 0, cacheDir: ${JSON.stringify(dir)} });
        const buffer = device.buffer('b', 256);
        buffer.fill(0);
        const kernel = device.kernel({ name: 'count', spirv: Buffer.from('${code}', 'base64'), bindings: ['storage'] });
        await device.program([{ op: 'dispatch', kernel, bindings: [{ buffer }], groups: [1, 1, 1] }]).run(1);
        console.log((await buffer.read())[0], device.validationMessages().length);
-       device.close();`,
-    );
+       device.close();`;
+  const use = (dir: string): ReturnType<typeof runScript> => runScript(body(dir));
   const works = { stdout: '1 0\n', stderr: '', status: 0 };
   const only1 = (dir: string): string => {
     const files = readdirSync(dir);
@@ -156,6 +157,17 @@ describe('the pipeline cache', () => {
     const file = join(scratch, 'another-file');
     writeFileSync(file, '');
     expect(use(join(file, 'below'))).toMatchObject(works);
+  });
+
+  test('serves several processes at once', async () => {
+    const dir = emptyCache();
+    const script = `const gpu = await import(${JSON.stringify(join(packageRoot, 'dist', 'gpu', 'index.js'))});\n${body(dir)}`;
+    const start = (): Promise<{ stdout: string }> => promisify(execFile)(process.execPath, ['--input-type=module', '-e', script]);
+    const all = await Promise.all(Array.from({ length: 4 }, start));
+    expect(all.map(({ stdout }) => stdout)).toEqual(Array.from({ length: 4 }, () => works.stdout));
+    const before = readFileSync(only1(dir));
+    expect(use(dir)).toMatchObject(works);
+    expect(readFileSync(only1(dir))).toEqual(before); // intact: it was read and not written anew
   });
 
   test('forgets what was not used for a month, and leftovers', () => {

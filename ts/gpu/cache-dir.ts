@@ -1,5 +1,5 @@
 // The user's cache folder, and files in it that may be lost, damaged or shared by several processes at any time.
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
@@ -74,7 +74,7 @@ export class CacheFile {
 
   /** Whole or not at all: temporary name, fsync, rename. */
   write(data: Uint8Array): void {
-    const temporary = `${this.path}.${process.pid}.tmp`;
+    const temporary = `${this.path}.${randomUUID()}.tmp`;
     try {
       makeFolder(this.dir);
       const file = openSync(temporary, 'w', 0o600);
