@@ -35,5 +35,6 @@ void main() {
       if (w != 0.0) sum += w * part[base + uint(cy * coarse.x + cx)].rgb;
     }
   }
-  dEdI[p] = vec4(filtered[p].a * g - sum, 0.0);
+  // A gradient of 0 stays 0: a pixel without a gradient may hold what isn't finite.
+  dEdI[p] = vec4(mix(filtered[p].a * g, vec3(0), equal(g, vec3(0))) - sum, 0.0);
 }

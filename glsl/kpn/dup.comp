@@ -19,12 +19,13 @@ layout(set = 0, binding = 2) buffer Gradient { vec4 gradient[]; };           // 
 #endif
 layout(push_constant) uniform Push { uint level; } push;
 
+// A gradient of 0 stays 0: a pixel without a gradient may hold what isn't finite.
 vec3 through(uint p) {
   vec3 g = gradient[p].rgb;
 #ifdef PART
-  return filtered[p].a * g;
+  return mix(filtered[p].a * g, vec3(0), equal(g, vec3(0)));
 #else
-  return COMBINE == BLEND ? (1.0 - filtered[p].a) * g : g;
+  return COMBINE == BLEND ? mix((1.0 - filtered[p].a) * g, vec3(0), equal(g, vec3(0))) : g;
 #endif
 }
 
@@ -40,7 +41,6 @@ void main() {
     float wy = upTransposed(fy, k.y, coarse.y);
     for (int fx = max(2 * k.x - 2, 0); fx < min(2 * k.x + 4, fine.x); ++fx) {
       float w = wy * upTransposed(fx, k.x, coarse.x);
-      // A weight of zero must not bring in what isn't finite.
       if (w != 0.0) sum += w * through(base + uint(fy * fine.x + fx));
     }
   }

@@ -1,6 +1,6 @@
-// mip: all levels of the box pyramid from level 0, each pixel the mean of 2x2 of the level before (SPEC 1.2), in one
+// mip: the first levels of the box pyramid from level 0, each pixel the mean of 2x2 of the level before (SPEC 1.2), in one
 // dispatch: level i averages 4^i pixels of level 0, whose coordinates are mirrored at every level on the way down.
-// Level 0 is copied into the batch. (The binomial pyramid: level 0 here, the others by down.)
+// Level 0 is copied into the batch. (The binomial pyramid: level 0 here, the others by down; so the box pyramid's deep ones.)
 //! variant f16
 //! variant f32 -DF32=1
 #version 450

@@ -8,7 +8,7 @@ import type {
 import { initialWeights } from '../../model/init.js';
 import { outputsOf, parseWeightsText, weightCount, weightsText, type ModelSpec } from '../../model/spec.js';
 import { checkF16Range } from '../f16-range.js';
-import { geometryOf, type Geometry } from '../kpn/geometry.js';
+import { geometryOf, MIP_DEPTH, type Geometry } from '../kpn/geometry.js';
 import { modelFromParams, modelParams, specOf } from '../kpn/options.js';
 import { addDifferences, DEFAULT_STEP, targetsOf, type Pass } from './deriv.js';
 import { hyperBytes, HYPER_BYTES, initialState, readState, STATE_BYTES, type State } from './state.js';
@@ -172,9 +172,9 @@ export class KpnT implements ModuleInstance {
 
     // The pyramid. Under prediff one level more, whose mip is the result's base.
     const depth = m.combine === 'prediff' ? m.levels + 1 : m.levels;
-    const box = m.pyramid === 'box';
-    node('mip', 'mip', variant, box ? (depth > m.levels ? g.mipPixels : g.pixels) : level(0), [geo, r(input), w(mip)], push(box ? depth : 1));
-    if (!box) for (let i = 0; i + 1 < depth; ++i) node(`mip ${i + 1}`, 'down', variant, level(i + 1), [geo, rw(mip)], push(i));
+    const direct = m.pyramid === 'box' ? Math.min(depth, MIP_DEPTH) : 1;
+    node('mip', 'mip', variant, g.levels[direct - 1]!.first + level(direct - 1), [geo, r(input), w(mip)], push(direct));
+    for (let i = direct - 1; i + 1 < depth; ++i) node(`mip ${i + 1}`, 'down', variant, level(i + 1), [geo, rw(mip)], push(i));
     if (m.combine === 'prediff') node('detail', 'detail', variant, g.pixels, [geo, r(mip), w(image)]);
 
     // Forward.
@@ -193,7 +193,7 @@ export class KpnT implements ModuleInstance {
     for (let i = 0; i + 1 < m.levels; ++i) node(`dup ${i}`, 'dup', 'f32', level(i + 1), [geo, r(filtered), rw(gradient)], push(i));
     let dEdI = gradient;
     if (m.combine === 'postdiff') {
-      const part = ctx.buffer('up2T', g.pixels * 16);
+      const part = post ? ctx.buffer('up2T', g.pixels * 16) : gradient; // a single level has no coarser one
       dEdI = ctx.buffer('dEdI', g.pixels * 16);
       for (let i = 0; i + 1 < m.levels; ++i) node(`part ${i}`, 'dup', 'part', level(i + 1), [geo, r(filtered), r(gradient), w(part)], push(i));
       for (let i = 0; i < m.levels; ++i) node(`dpost ${i}`, 'dpost', undefined, level(i), [geo, r(filtered), r(gradient), r(part), w(dEdI)], push(i));

@@ -2,6 +2,12 @@
 
 import { levelSizes, noiseGains, type ModelSpec } from '../../model/spec.js';
 
+/**
+ * Levels of the box pyramid that one dispatch makes straight from level 0: one of its pixels costs 4^level reads. Deeper
+ * levels come from the level before (and llvmpipe ends loops after 65,536 turns, without a word).
+ */
+export const MIP_DEPTH = 5;
+
 export interface Level {
   /** First pixel in the batch. */
   first: number;

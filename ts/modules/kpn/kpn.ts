@@ -6,7 +6,7 @@ import type {
 } from '../../graph/types.js';
 import { parseWeightsText, weightCount, type ModelSpec } from '../../model/spec.js';
 import { checkF16Range } from '../f16-range.js';
-import { geometryOf, type Geometry } from './geometry.js';
+import { geometryOf, MIP_DEPTH, type Geometry } from './geometry.js';
 import { modelFromParams, modelParams, specOf } from './options.js';
 
 type Use = NodeDesc['uses'][number];
@@ -66,9 +66,9 @@ class Kpn implements ModuleInstance {
       ctx.node({ label, kernel: `kpn/${kernel}`, variant, spec, groups: [Math.ceil(invocations / local), 1, 1], uses, push: pushed });
     const level = (i: number): number => g.levels[i]!.pixels;
     const depth = m.combine === 'prediff' ? m.levels + 1 : m.levels;
-    const box = m.pyramid === 'box';
-    node('mip', 'mip', 'f16', box ? (depth > m.levels ? g.mipPixels : g.pixels) : level(0), [geo, r(port('input')), w(mip)], push(box ? depth : 1));
-    if (!box) for (let i = 0; i + 1 < depth; ++i) node(`mip ${i + 1}`, 'down', 'f16', level(i + 1), [geo, rw(mip)], push(i));
+    const direct = m.pyramid === 'box' ? Math.min(depth, MIP_DEPTH) : 1;
+    node('mip', 'mip', 'f16', g.levels[direct - 1]!.first + level(direct - 1), [geo, r(port('input')), w(mip)], push(direct));
+    for (let i = direct - 1; i + 1 < depth; ++i) node(`mip ${i + 1}`, 'down', 'f16', level(i + 1), [geo, rw(mip)], push(i));
     if (m.combine === 'prediff') node('detail', 'detail', 'f16', g.pixels, [geo, r(mip), w(image)]);
     node('expand', 'expand', undefined, count / 2, [r(port('w')), w(rounded)], push(count / 2));
     node('fwd', 'fwd', 'infer.plain', g.pixels, [geo, r(noise), r(image), r(mip), r(rounded), w(filtered)]);
