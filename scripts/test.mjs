@@ -2,7 +2,8 @@
 // matrices) under the validation layer. The last line counts everything: "N passed, N failed". See docs/testing.md.
 //   npm test -- PATTERN…             only jest, only test files whose path matches, on the first driver
 //   npm test -- --second PATTERN…    the same on the second driver, validated
-import { appendFileSync, createReadStream, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { lints, report } from './lint.mjs';
 import { root, run } from './run.mjs';
@@ -13,8 +14,8 @@ const scratch = join('build', 'test');
 rmSync(scratch, { recursive: true, force: true });
 mkdirSync(scratch, { recursive: true });
 
-/** What runs on both drivers: all that touches the GPU, but not whole trainings, which are slow under validation. */
-const SECOND_DRIVER = ['test/unit/gpu', 'test/kernels/', 'test/model/'];
+/** What runs on both drivers: all that uses the addon in its own process, but not whole trainings, which are slow under validation. */
+const SECOND_DRIVER = ['test/unit/gpu(-graph|-run)?\\.test', 'test/kernels/'];
 const FIRST_DRIVER_ONLY = '\\.long\\.test\\.ts$';
 
 const count = { passed: 0, failed: 0 };
@@ -52,8 +53,29 @@ const jestPath = 'node_modules/jest/bin/jest.js';
 const runFirst = (patterns) => jest('first', process.execPath, [jestPath, ...patterns], firstDriver());
 
 /**
- * The second driver, with core and synchronisation validation. Every process (workers, commands that tests start) has the layer
- * write to one pipe: a log file would be emptied by each new VkInstance.
+ * Collects what is written to a named pipe, by any process.
+ * @returns {() => Promise<string>} ends it: all that was written
+ */
+function listen(pipe) {
+  // Our own writing end stays open, so that reading ends when we say so and not whenever the last writer goes.
+  const writer = openSync(pipe, 'r+');
+  const reader = openSync(pipe, 'r');
+  const cat = spawn('cat', { stdio: [reader, 'pipe', 'inherit'] });
+  closeSync(reader);
+  let text = '';
+  cat.stdout.setEncoding('utf8').on('data', (piece) => (text += piece));
+  return () =>
+    new Promise((resolve) => {
+      cat.on('close', () => resolve(text));
+      closeSync(writer);
+      // A process that a test left behind may hold the pipe open.
+      setTimeout(() => cat.kill(), 5000).unref();
+    });
+}
+
+/**
+ * The second driver, with core and synchronisation validation. Every process (jest's workers) has the layer write to one pipe: a
+ * log file would be emptied by each new VkInstance.
  * @returns jest's report, and what the layer said
  */
 async function runSecond(patterns) {
@@ -61,30 +83,24 @@ async function runSecond(patterns) {
   const settings = join(root, scratch, 'vk_layer_settings.txt');
   await run('mkfifo', [pipe]);
   // Without the heuristic, what shaders read and write is not looked at.
-  writeFileSync(settings, ['validate_core = true', 'validate_sync = true', 'syncval_shader_accesses_heuristic = true', 'report_flags = error,warn', 'debug_action = VK_DBG_LAYER_ACTION_LOG_MSG', `log_filename = ${pipe}`].map((line) => `khronos_validation.${line}\n`).join(''));
-  let messages = '';
-  // r+: reading ends when we say so, not whenever the last writer goes.
-  const reader = createReadStream(pipe, { flags: 'r+', encoding: 'utf8' }).on('data', (text) => (messages += text));
-  /** All that was written up to now. */
-  const drain = async () => {
-    appendFileSync(pipe, 'end\n');
-    while (!messages.endsWith('end\n')) await new Promise((resolve) => setTimeout(resolve, 10));
-    const drained = messages.slice(0, -'end\n'.length);
-    messages = '';
-    return drained;
-  };
+  const lines = ['validate_core = true', 'validate_sync = true', 'syncval_shader_accesses_heuristic = true', 'report_flags = error,warn', 'debug_action = VK_DBG_LAYER_ACTION_LOG_MSG', `log_filename = ${pipe}`];
+  writeFileSync(settings, lines.map((line) => `khronos_validation.${line}\n`).join(''));
   const env = { VK_INSTANCE_LAYERS: 'VK_LAYER_KHRONOS_validation', VK_LAYER_SETTINGS_PATH: settings, VKPN_VALIDATION_PIPE: pipe };
   const select = (command) => ['-c', `. .lavapipe/env.sh && exec ${command} "$@"`, 'bash'];
+
   title('validation layer: does it see a missing barrier?');
+  let stop = listen(pipe);
   const control = await run('bash', [...select('node'), 'test/validation/control.mjs'], { env, quiet: true });
-  const controlMessages = await drain();
-  const seen = control.code === 0 && controlMessages.includes('SYNC-HAZARD');
-  console.log(seen ? 'PASS it does' : `FAIL it does not, so its silence would mean nothing\n${control.output}${controlMessages}`);
+  const said = await stop();
+  const seen = control.code === 0 && said.includes('SYNC-HAZARD');
+  console.log(seen ? 'PASS it does' : `FAIL it does not, so its silence would mean nothing\n${control.output}${said}`);
   tally(seen);
-  const result = await jest('second', 'bash', [...select('node'), jestPath, '--testPathIgnorePatterns', FIRST_DRIVER_ONLY, '--setupFilesAfterEnv', './test/validation/mark.ts', '--testPathPatterns', ...patterns], env);
-  const said = await drain();
-  reader.destroy();
-  return { result, messages: said };
+
+  title('jest on the newer lavapipe, validated');
+  stop = listen(pipe);
+  const args = ['--testPathIgnorePatterns', FIRST_DRIVER_ONLY, '--setupFilesAfterEnv', './test/validation/mark.ts', '--testPathPatterns', ...patterns];
+  const result = await jest('second', 'bash', [...select('node'), jestPath, ...args], env);
+  return { result, messages: await stop() };
 }
 
 const keyOf = (file, test) => `${file.slice(root.length + 1)} › ${test.fullName}`;
@@ -144,12 +160,14 @@ const patterns = args.filter((word) => word !== '--second');
 
 if (second || patterns.length > 0) {
   await build();
-  title(`jest ${patterns.join(' ')}`);
   if (second) {
     const { result, messages } = await runSecond(patterns.length > 0 ? patterns : SECOND_DRIVER);
     tallyJest(new Map(), outcomes(result));
     tallyValidation(messages);
-  } else tallyJest(outcomes(await runFirst(patterns)), new Map());
+  } else {
+    title("jest on the system's lavapipe");
+    tallyJest(outcomes(await runFirst(patterns)), new Map());
+  }
   finish();
 }
 
@@ -161,7 +179,6 @@ tally(await report(['dist/glsl is what glsl/ says', async () => (await checkShad
 tally(await report(['spirv-val', spirvVal]));
 title("jest on the system's lavapipe");
 const firstResult = await runFirst([]);
-title('jest on the newer lavapipe, validated');
 const { result: secondResult, messages } = await runSecond(SECOND_DRIVER);
 title('all');
 tallyJest(outcomes(firstResult), outcomes(secondResult));

@@ -52,7 +52,9 @@ export function doubleAddOp(kernel: Kernel, source: BufferView, target: BufferVi
 /** Runs a piece of JavaScript, with ts/gpu as `gpu`, in a fresh process. Needs dist/ (npm run build). */
 export function runScript(body: string, env: NodeJS.ProcessEnv = {}): SpawnSyncReturns<string> {
   const script = `const gpu = await import(${JSON.stringify(join(packageRoot, 'dist', 'gpu', 'index.js'))});\n${body}`;
-  return spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', timeout: 50_000, env: { ...process.env, ...env } });
+  const child = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', timeout: 50_000, env: { ...process.env, ...env } });
+  // The validation layer says on stdout where it logs to.
+  return { ...child, stdout: child.stdout.replace(/^Validation Layer Info - .*\n/gm, '') };
 }
 
 /** As runScript, for a piece that ends in an error: what it throws. */
