@@ -8,7 +8,7 @@
 // are, never to another order of magnitude: a term that is missing or has another weight is far outside.
 import {
   type AdamOptions, type Image, type ModelOptions, type Noise, TAPS, activate, activationSlope, adamStep, addScaled, applyBackward,
-  applyForward, blendWeightSlope, channels, coarseSize, combineForward, contexts, down, downTransposed, gradientNorm, guardedSum,
+  applyForward, blendWeightSlope, channels, contexts, down, downTransposed, gradientNorm, guardedSum,
   isGuarded, kernelWeights, lossOf, lossSlope, luminance, makeImage, mlpShape, multiply, noiseSigma, pixel, rowsOf, saturation, up2, up2Transposed, LUMINANCE,
 } from '../reference/index.js';
 
@@ -171,18 +171,14 @@ export function applied(model: ModelOptions, taps: Image, K: Float64Array): Expe
   return { value, bound };
 }
 
-/** up2 of down of I's colour, absolute terms. */
-const smoothTerms = (model: ModelOptions, I: Image): Image => up2(down(abs(rgb(I)), model.pyramid), I.width, I.height, model.pyramid, model.up);
-
-/** The picture that I's blend weight multiplies (dO/dI.a) and its error, N = 12, under postdiff 40. */
-export function blended(model: ModelOptions, I: Image, U: Image | undefined, UTerms: Image | undefined): Expected {
+/** The picture that I's blend weight multiplies (dO/dI.a) and its error, N = 12. `coarse`, under postdiff: down(I). */
+export function blended(model: ModelOptions, I: Image, U: Image | undefined, UTerms: Image | undefined, coarse?: Image): Expected {
   const zero = new Float64Array(3 * I.width * I.height);
   if (!U || !UTerms) return { value: zero, bound: zero };
   if (model.combine === 'prediff') return { value: rgb(I).data, bound: zero };
-  const smooth = model.combine === 'blend' ? U : up2(down(rgb(I), model.pyramid), I.width, I.height, model.pyramid, model.up);
-  const terms = model.combine === 'blend' ? UTerms : smoothTerms(model, I);
-  const n = model.combine === 'blend' ? 12 : 40;
-  return expected(addScaled(rgb(I), smooth, -1).data, (_, i) => n * u * (Math.abs(rgb(I).data[i]!) + terms.data[i]!));
+  const { U: smooth, UTerms: terms } = model.combine === 'blend' ? { U, UTerms } : enlarged(model, I, coarse);
+  const colour = rgb(I);
+  return expected(addScaled(colour, smooth!, -1).data, (_, i) => 12 * u * (Math.abs(colour.data[i]!) + terms!.data[i]!));
 }
 
 /** up2(Oc) and the sum of its terms' absolute values. */
@@ -192,13 +188,14 @@ export function enlarged(model: ModelOptions, I: Image, coarse: Image | undefine
   return { U: enlarge(rgb(coarse)), UTerms: enlarge(abs(rgb(coarse))) };
 }
 
-/** O: U's 9 terms, I.a times what it blends: N = 14 and the error of the latter. The coarsest level is exact. */
-export function combined(model: ModelOptions, I: Image, coarse: Image | undefined): Expected {
-  const { U, UTerms } = enlarged(model, I, coarse);
-  const d = blended(model, I, U, UTerms);
-  return expected(combineForward(model, I, U).data, (_, i) => {
-    if (!UTerms) return 0;
-    const a = Math.abs(I.data[4 * Math.floor(i / 3) + 3]!);
+/** O = U + I.a d, d as above: U's 9 terms, N = 14 and the error of d. The coarsest level is exact. */
+export function combined(model: ModelOptions, I: Image, coarser: Image | undefined, coarse?: Image): Expected {
+  const { U, UTerms } = enlarged(model, I, coarser);
+  if (!U || !UTerms) return expected(rgb(I).data, () => 0);
+  const d = blended(model, I, U, UTerms, coarse);
+  const alpha = (i: number): number => I.data[4 * Math.floor(i / 3) + 3]!;
+  return expected(U.data.map((v, i) => v + alpha(i) * d.value[i]!), (_, i) => {
+    const a = Math.abs(alpha(i));
     return 14 * u * (UTerms.data[i]! + a * Math.abs(d.value[i]!)) + a * d.bound[i]!;
   });
 }
@@ -237,7 +234,8 @@ export function lossGradient(model: ModelOptions, O: Image, ref: Image, noise: N
     }
     value.set([...slopes, sum(losses)], 4 * p);
     const errors = r.map((v, c) => lossErrors(model, v, t[c]!, noise));
-    bound.set([...errors.map((e) => e.slope), sum(errors.map((e) => e.loss)) + 3 * u * sum(losses)], 4 * p);
+    // Intermediate results below 2^-126 may become 0.
+    bound.set([...errors.map((e) => e.slope + 2 ** -126), sum(errors.map((e) => e.loss)) + 3 * u * sum(losses) + 2 ** -126], 4 * p);
   }
   return { value, bound };
 }
@@ -400,11 +398,3 @@ export function adamUpdate(before: Moments, dw: Float64Array, options: AdamOptio
   });
   return { w: { value: after.w, bound: ew }, moment1: { value: after.moment1, bound: e1 }, moment2: { value: after.moment2, bound: e2 } };
 }
-
-/** Sizes of a tile's levels. */
-export function sizesOf(width: number, height: number, count: number): { width: number; height: number }[] {
-  const sizes = [{ width, height }];
-  for (let i = 1; i < count; i++) sizes.push({ width: coarseSize(sizes[i - 1]!.width), height: coarseSize(sizes[i - 1]!.height) });
-  return sizes;
-}
-

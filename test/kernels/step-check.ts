@@ -1,6 +1,7 @@
 // Compares all that a training step left in its buffers with the reference, one kernel at a time: what a kernel must
 // compute is worked out (expected.ts) from what the device's buffers hold for its inputs, so errors don't add up and each
 // bound is tight. All tensors are looked at whole, level by level and tile by tile.
+import { MIP_DEPTH } from '../../ts/modules/kpn/geometry.js';
 import { readState } from '../../ts/modules/kpn-t/state.js';
 import { channels, type Image, makeImage, mlpShape, noiseGain, rowsOf, toHalf, type AdamOptions, gradientNorm } from '../reference/index.js';
 import * as expect_ from './expected.js';
@@ -25,10 +26,10 @@ export function compare(what: string, device: ArrayLike<number>, { value, bound,
     throw new Error(`${what}: ${count} of ${value.length} values are out of bounds; the worst, at ${worst}: ${device[worst]}, expected ${value[worst]} +- ${bound[worst]} (${excess.toPrecision(3)} times)`);
 }
 
-const exactly = (value: Float64Array): Expected => ({ value, bound: new Float64Array(value.length) });
+export const exactly = (value: Float64Array): Expected => ({ value, bound: new Float64Array(value.length) });
 
 /** A frame's buffers as tensors. Pixels lie (level, tile, y, x). */
-class Tensors {
+export class Tensors {
   readonly geometry;
   readonly outs: number;
 
@@ -115,81 +116,151 @@ export function stateAtStart(master: Float64Array): Before {
   return { weights: master.map(toHalf), moments: { w: master, moment1: master.map(() => 0), moment2: master.map(() => 0), n: 0 }, scale: 128 };
 }
 
-function checkForward(t: Tensors, before: Before, level: number, tile: number): void {
-  const { model, tiles, formats } = t.c;
-  const where = `level ${level}, tile ${tile}: `;
-  const { input, noise } = tiles[tile]!;
-  const M = t.image('mip', 'f16', level, tile);
-  const coarser = (name: string, format: 'f16' | 'f32'): Image | undefined => (level + 1 < model.levels ? t.image(name, format, level + 1, tile) : undefined);
-  const coarserM = model.combine === 'prediff' ? t.image('mip', 'f16', level + 1, tile) : coarser('mip', 'f16');
-  if (level === 0) compare(`${where}mip`, M.data, exactly(channels(input, 0, 3).data.map(formats?.input === 'f32' ? toHalf : (v) => v)));
-  else compare(`${where}mip`, M.data, model.pyramid === 'box' ? expect_.boxMip(input, level) : expect_.downOnce(model, t.image('mip', 'f16', level - 1, tile), true));
-  if (model.combine === 'prediff') compare(`${where}detail`, t.image('detail', 'f16', level, tile).data, expect_.detail(model, M, coarserM!));
-  const taps = model.combine === 'prediff' ? t.image('detail', 'f16', level, tile) : M;
-  compare(`${where}x`, t.A(-1, level, tile), expect_.context(model, { M, taps, noise, gain: noiseGain(level, model.pyramid) }));
-  for (let l = 0; l < model.layers; l++) compare(`${where}A ${l}`, t.A(l, level, tile), expect_.hidden(model, before.weights, l, t.A(l - 1, level, tile)));
-  compare(`${where}K`, t.K(level, tile), expect_.outputs(model, before.weights, t.A(model.layers - 1, level, tile)));
-  const I = t.image('I', 'f32', level, tile, 4);
-  compare(`${where}I`, I.data, expect_.applied(model, taps, t.K(level, tile)));
-  if (model.combine === 'postdiff' && level > 0)
-    compare(`${where}down of I`, t.image('downI', 'f32', level, tile).data, expect_.downOnce(model, t.image('I', 'f32', level - 1, tile), false));
-  const coarserO = model.combine === 'prediff' && level + 1 === model.levels ? coarserM : coarser('O', 'f32');
-  compare(`${where}O`, t.image('O', 'f32', level, tile).data, expect_.combined(model, I, coarserO));
-  const { U, UTerms } = expect_.enlarged(model, I, coarserO);
-  compare(`${where}dO/dI.a`, t.image('dOdIa', 'f32', level, tile).data, expect_.blended(model, I, U, UTerms));
+/** Checks of one kernel's output for a level of a tile, from what the other buffers hold. */
+type Check = (t: Tensors, level: number, tile: number, weights: Float64Array) => void;
+
+const isPrediff = (t: Tensors): boolean => t.c.model.combine === 'prediff';
+const isCoarsest = (t: Tensors, level: number): boolean => level + 1 === t.c.model.levels;
+/** What the context's taps and the kernel are applied to: D under prediff, else M. */
+const taps = (t: Tensors, level: number, tile: number): Image => t.image(isPrediff(t) ? 'detail' : 'mip', 'f16', level, tile);
+
+/** What level `level` + 1 hands to `level`: its O, under prediff below the coarsest level M; nothing where there is none. */
+function coarserResult(t: Tensors, level: number, tile: number): Image | undefined {
+  if (!isCoarsest(t, level)) return t.image('O', 'f32', level + 1, tile);
+  return isPrediff(t) ? t.image('mip', 'f16', level + 1, tile) : undefined;
 }
 
-function checkOutput(t: Tensors, tile: number): void {
-  const O = t.image('O', 'f32', 0, tile);
+export const checkMip: Check = (t, level, tile, weights) => {
+  const { model, tiles, formats } = t.c;
+  const { input } = tiles[tile]!;
+  const M = t.image('mip', 'f16', level, tile).data;
+  if (level === 0) compare('mip', M, exactly(channels(input, 0, 3).data.map(formats?.input === 'f32' ? toHalf : (v) => v)));
+  else if (model.pyramid === 'box' && level < MIP_DEPTH) compare('mip', M, expect_.boxMip(input, level));
+  else checkDown(t, level, tile, weights);
+};
+
+export const checkDown: Check = (t, level, tile) =>
+  compare('mip', t.image('mip', 'f16', level, tile).data, expect_.downOnce(t.c.model, t.image('mip', 'f16', level - 1, tile), true));
+
+export const checkDetail: Check = (t, level, tile) =>
+  compare('detail', t.image('detail', 'f16', level, tile).data, expect_.detail(t.c.model, t.image('mip', 'f16', level, tile), t.image('mip', 'f16', level + 1, tile)));
+
+export const checkFwd: Check = (t, level, tile, weights) => {
+  const { model, tiles } = t.c;
+  const image = taps(t, level, tile);
+  const seen = { M: t.image('mip', 'f16', level, tile), taps: image, noise: tiles[tile]!.noise, gain: noiseGain(level, model.pyramid) };
+  compare('x', t.A(-1, level, tile), expect_.context(model, seen));
+  for (let l = 0; l < model.layers; l++) compare(`A ${l}`, t.A(l, level, tile), expect_.hidden(model, weights, l, t.A(l - 1, level, tile)));
+  compare('K', t.K(level, tile), expect_.outputs(model, weights, t.A(model.layers - 1, level, tile)));
+  compare('I', t.image('I', 'f32', level, tile, 4).data, expect_.applied(model, image, t.K(level, tile)));
+};
+
+/** down(I) at `level`, under postdiff. */
+export const checkDownI: Check = (t, level, tile) =>
+  compare('down of I', t.image('downI', 'f32', level, tile).data, expect_.downOnce(t.c.model, t.image('I', 'f32', level - 1, tile), false));
+
+export const checkUp: Check = (t, level, tile) => {
+  const { model } = t.c;
+  const I = t.image('I', 'f32', level, tile, 4);
+  const coarser = coarserResult(t, level, tile);
+  const coarse = model.combine === 'postdiff' && coarser ? t.image('downI', 'f32', level + 1, tile) : undefined;
+  const O = t.image('O', 'f32', level, tile);
+  compare('O', O.data, expect_.combined(model, I, coarser, coarse));
+  const { U, UTerms } = expect_.enlarged(model, I, coarser);
+  compare('dO/dI.a', t.image('dOdIa', 'f32', level, tile).data, expect_.blended(model, I, U, UTerms, coarse));
+  if (level > 0) return;
   const count = 4 * O.width * O.height;
   const result = values(t.buffer('output'), 'f16', tile * count, count);
-  compare(`tile ${tile}: output`, result, exactly(Float64Array.from({ length: count }, (_, i) => (i % 4 === 3 ? 1 : toHalf(O.data[3 * (i >> 2) + (i % 4)]!)))));
-}
+  compare('output', result, exactly(Float64Array.from({ length: count }, (_, i) => (i % 4 === 3 ? 1 : toHalf(O.data[3 * (i >> 2) + (i % 4)]!)))));
+};
 
-function checkBackward(t: Tensors, before: Before, level: number, tile: number): void {
-  const { model, tiles, formats } = t.c;
-  const where = `level ${level}, tile ${tile}: `;
-  const { reference, noise } = tiles[tile]!;
-  const g = t.image('dEdO', 'f32', level, tile);
-  const I = t.image('I', 'f32', level, tile, 4);
-  const ref = formats?.ref === 'f32' ? makeImage(reference.width, reference.height, reference.channels, reference.data.map(Math.fround)) : reference;
-  const f32Noise = { a: Math.fround(noise.a), b: Math.fround(noise.b) };
-  if (level === 0) compare(`${where}loss`, t.image('dEdO', 'f32', 0, tile, 4).data, expect_.lossGradient(model, t.image('O', 'f32', 0, tile), ref, f32Noise));
-  else compare(`${where}dE/dO`, g.data, expect_.coarserGradient(model, t.image('I', 'f32', level - 1, tile, 4), t.image('dEdO', 'f32', level - 1, tile)));
-  const coarsest = level + 1 === model.levels;
-  const isPost = model.combine === 'postdiff';
-  if (isPost) {
-    const part = coarsest ? undefined : t.image('up2T', 'f32', level + 1, tile);
-    if (part) compare(`${where}up2^T`, part.data, expect_.weightedTransposed(model, I, g));
-    compare(`${where}dE/dI`, t.image('dEdI', 'f32', level, tile).data, expect_.postGradient(model, I, g, part));
-  }
-  compare(`${where}dE/dK`, t.dA(model.layers, level, tile), expect_.kernelGradient(model, {
-    taps: t.image(model.combine === 'prediff' ? 'detail' : 'mip', 'f16', level, tile), K: t.K(level, tile), I, g, coarsest, scale: t.scale,
-    d: t.image('dOdIa', 'f32', level, tile), post: isPost ? t.image('dEdI', 'f32', level, tile) : undefined,
+/** Of level 0. */
+export const checkLoss: Check = (t, level, tile) => {
+  const { reference, noise } = t.c.tiles[tile]!;
+  compare('loss', t.image('dEdO', 'f32', level, tile, 4).data, expect_.lossGradient(t.c.model, t.image('O', 'f32', level, tile), reference, noise));
+};
+
+/** dE/dO of `level` > 0. */
+export const checkDup: Check = (t, level, tile) =>
+  compare('dE/dO', t.image('dEdO', 'f32', level, tile).data, expect_.coarserGradient(t.c.model, t.image('I', 'f32', level - 1, tile, 4), t.image('dEdO', 'f32', level - 1, tile)));
+
+/** up2^T(I.a g) of `level` - 1, under postdiff. */
+export const checkPart: Check = (t, level, tile) =>
+  compare('up2^T', t.image('up2T', 'f32', level, tile).data, expect_.weightedTransposed(t.c.model, t.image('I', 'f32', level - 1, tile, 4), t.image('dEdO', 'f32', level - 1, tile)));
+
+export const checkPost: Check = (t, level, tile) => {
+  const part = isCoarsest(t, level) ? undefined : t.image('up2T', 'f32', level + 1, tile);
+  compare('dE/dI', t.image('dEdI', 'f32', level, tile).data, expect_.postGradient(t.c.model, t.image('I', 'f32', level, tile, 4), t.image('dEdO', 'f32', level, tile), part));
+};
+
+export const checkBck: Check = (t, level, tile, weights) => {
+  const { model } = t.c;
+  compare('dE/dK', t.dA(model.layers, level, tile), expect_.kernelGradient(model, {
+    taps: taps(t, level, tile), K: t.K(level, tile), I: t.image('I', 'f32', level, tile, 4), g: t.image('dEdO', 'f32', level, tile),
+    coarsest: isCoarsest(t, level), scale: t.scale, d: t.image('dOdIa', 'f32', level, tile),
+    post: model.combine === 'postdiff' ? t.image('dEdI', 'f32', level, tile) : undefined,
   }));
   for (let l = model.layers; l > 0; l--) {
     const above = t.dA(l, level, tile);
     if (!above.every(Number.isFinite)) return; // the frame is skipped; what follows from infinities doesn't matter
-    compare(`${where}dE/dA ${l - 1}`, t.dA(l - 1, level, tile), expect_.layerGradient(model, before.weights, l, above, t.A(l - 1, level, tile), t.scale));
+    compare(`dE/dA ${l - 1}`, t.dA(l - 1, level, tile), expect_.layerGradient(model, weights, l, above, t.A(l - 1, level, tile), t.scale));
   }
+};
+
+/** Runs a check on levels `from` to before `end` of all tiles. */
+export function onLevels(check: Check, t: Tensors, weights: Float64Array = new Float64Array(), from = 0, end = t.c.model.levels): void {
+  for (let level = from; level < end; level++)
+    for (let tile = 0; tile < t.c.tiles.length; tile++)
+      try {
+        check(t, level, tile, weights);
+      } catch (error) {
+        throw new Error(`level ${level}, tile ${tile}: ${(error as Error).message}`);
+      }
 }
 
+function checkTensors(t: Tensors, weights: Float64Array): void {
+  const { combine, levels } = t.c.model;
+  onLevels(checkMip, t, weights, 0, isPrediff(t) ? levels + 1 : levels);
+  if (isPrediff(t)) onLevels(checkDetail, t);
+  onLevels(checkFwd, t, weights);
+  if (combine === 'postdiff') onLevels(checkDownI, t, weights, 1);
+  onLevels(checkUp, t);
+  onLevels(checkLoss, t, weights, 0, 1);
+  onLevels(checkDup, t, weights, 1);
+  if (combine === 'postdiff') onLevels(checkPart, t, weights, 1);
+  if (combine === 'postdiff') onLevels(checkPost, t);
+  onLevels(checkBck, t, weights);
+}
+
+/** The parts of dE/dw, (part, layer, out, in) and scaled, add up to it. Rows past the outputs are whatever they are. */
+export function checkParts(t: Tensors): void {
+  const { model } = t.c;
+  const W = model.width;
+  const parts = values(t.buffer('parts'), 'f32');
+  const count = (model.layers + 1) * W * W;
+  const total = new Float64Array(count);
+  parts.forEach((v, i) => (total[i % count]! += v / t.scale));
+  for (let l = 0; l <= model.layers; l++) compare(`parts of dE/dw ${l}`, total.subarray(l * W * W, (l * W + rowsOf(mlpShape(model), l)) * W), expectedWeightGradient(t, l));
+}
+
+/** At worst all pixels in a row, then nothing to add: as many roundings as pixels, whatever the order of the sum. */
+const expectedWeightGradient = (t: Tensors, l: number): Expected =>
+  expect_.weightGradient(t.c.model, l, t.join((level, tile) => t.dA(l, level, tile)), t.join((level, tile) => t.A(l - 1, level, tile)), t.geometry.pixels + 2);
+
 /** dE/dw by layer; what Adam never uses, the rows of the last matrix past the outputs, must be 0. */
-function checkWeightGradient(t: Tensors): Float64Array {
+export function checkWeightGradient(t: Tensors): Float64Array {
   const { model } = t.c;
   const W = model.width;
   const dEdw = values(t.buffer('dEdw'), 'f32');
-  // At worst all pixels in a row, then nothing to add: n roundings whatever the order of the sum.
   for (let l = 0; l <= model.layers; l++) {
     const rows = rowsOf(mlpShape(model), l) * W;
-    const e = expect_.weightGradient(model, l, t.join((level, tile) => t.dA(l, level, tile)), t.join((level, tile) => t.A(l - 1, level, tile)), t.geometry.pixels + 2);
-    compare(`dE/dw ${l}`, dEdw.subarray(l * W * W, l * W * W + rows), e);
+    compare(`dE/dw ${l}`, dEdw.subarray(l * W * W, l * W * W + rows), expectedWeightGradient(t, l));
     compare(`dE/dw ${l}, rows not used`, dEdw.subarray(l * W * W + rows, (l + 1) * W * W), exactly(new Float64Array(W * W - rows)));
   }
   return dEdw;
 }
 
-function checkScalars(t: Tensors, dEdw: Float64Array): void {
+export function checkScalars(t: Tensors, dEdw: Float64Array): void {
   const state = readState(t.buffer('state'));
   const norm = gradientNorm(dEdw);
   compare('|g|', [state.norm], { value: Float64Array.of(norm), bound: Float64Array.of(600 * expect_.u * norm) });
@@ -215,12 +286,7 @@ function checkScalars(t: Tensors, dEdw: Float64Array): void {
  */
 export function checkStep(c: StepCase, snapshot: Snapshot, before: Before, adam: AdamOptions): boolean {
   const t = new Tensors(c, snapshot, before.scale);
-  for (let level = 0; level < c.model.levels; level++)
-    for (let tile = 0; tile < c.tiles.length; tile++) {
-      checkForward(t, before, level, tile);
-      checkBackward(t, before, level, tile);
-      if (level === 0) checkOutput(t, tile);
-    }
+  checkTensors(t, before.weights);
   if (checkOverflow(snapshot, before)) return false;
   const dEdw = checkWeightGradient(t);
   checkScalars(t, dEdw);

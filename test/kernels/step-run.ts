@@ -2,7 +2,7 @@
 import { fromHalf, toHalf } from '../../ts/formats/half.js';
 import type { Device } from '../../ts/gpu/types.js';
 import { loadSpirv } from '../../ts/gpu/kernel.js';
-import { runGraph, type RunAccess } from '../../ts/graph/run.js';
+import { runGraph, type GraphSource, type RunAccess } from '../../ts/graph/run.js';
 import type { ModuleType, PlanBuffer, PortShape } from '../../ts/graph/types.js';
 import { geometryOf, type Geometry } from '../../ts/modules/kpn/geometry.js';
 import { kpnT } from '../../ts/modules/kpn-t/kpn-t.js';
@@ -29,7 +29,10 @@ export interface StepCase {
 /** Every buffer of kpn-t by its short name, as a frame left it. */
 export type Snapshot = Map<string, Uint8Array>;
 
-const bytesOf = (values: ArrayLike<number>, format: PictureFormat): Uint8Array => {
+/** "kpn-t:01 mip" -> "mip", "i-test:01:img" -> "img". */
+export const shortName = (buffer: PlanBuffer): string => buffer.name.replace(/^[\w-]+:01[ :]/, '');
+
+export const bytesOf = (values: ArrayLike<number>, format: PictureFormat): Uint8Array => {
   const f32 = Float32Array.from(values);
   return new Uint8Array(format === 'f32' ? f32.buffer : toHalf(f32).data.buffer);
 };
@@ -87,19 +90,23 @@ function graphText(c: StepCase): string {
   ].join('\n');
 }
 
+/** The graph of a case: modules and text. */
+export const graphOf = (c: StepCase): GraphSource & { registry: ReadonlyMap<string, ModuleType>; text: string } => ({
+  file: 'test.cfg', text: graphText(c), registry: new Map([dataSource(c), kpnT, sink('o-img', 'rgba'), sink('o-arr', 'ssbo')].map((m) => [m.name, m])),
+});
+
 /** Runs the case frame by frame. With `share` buffers share memory as usual, and only those that keep their contents are whole. */
 export async function runSteps(device: Device, c: StepCase, options: { share?: boolean; maxSlice?: number } = {}): Promise<Snapshot[]> {
-  const registry = new Map([dataSource(c), kpnT, sink('o-img', 'rgba'), sink('o-arr', 'ssbo')].map((m) => [m.name, m]));
   const snapshots: Snapshot[] = [];
   const keep = async (access: RunAccess): Promise<void> => {
     const used = access.plan.buffers.filter((b) => b.name.startsWith('kpn-t:01') && access.plan.slotOf.has(b) && (b.persistent || !options.share));
     const snapshot: Snapshot = new Map();
-    for (const b of used) snapshot.set(b.name.slice('kpn-t:01 '.length), await access.readBuffer(b));
+    for (const b of used) snapshot.set(shortName(b), await access.readBuffer(b));
     snapshots.push(snapshot);
   };
   await runGraph({
-    file: 'test.cfg', text: graphText(c), registry, device: () => device, loadSpirv, lastFrameOnly: true, shareMemory: options.share ?? false,
-    maxSlice: options.maxSlice ?? 1, onSlice: (_, access) => keep(access),
+    ...graphOf(c), device: () => device, loadSpirv, lastFrameOnly: true, shareMemory: options.share ?? false, maxSlice: options.maxSlice ?? 1,
+    onSlice: (_, access) => keep(access),
   });
   return snapshots;
 }
