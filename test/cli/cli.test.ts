@@ -3,6 +3,7 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { main } from '../../ts/cli/main.js';
 import { encodePfm, decodePfm } from '../../ts/formats/pfm.js';
 import { packageRoot } from '../../ts/root.js';
 
@@ -72,9 +73,26 @@ beforeEach(() => {
   cwd = mkdtempSync(join(dir, 'run-'));
 });
 
-function vkpn(args: string[], options: { cwd?: string; input?: string } = {}): { code: number | null; out: string; err: string } {
-  const child = spawnSync(process.execPath, [script, ...args], { cwd: options.cwd ?? cwd, encoding: 'utf8', timeout: 170_000, input: options.input });
+function vkpn(args: string[], options: { cwd?: string } = {}): { code: number | null; out: string; err: string } {
+  const child = spawnSync(process.execPath, [script, ...args], { cwd: options.cwd ?? cwd, encoding: 'utf8', timeout: 170_000 });
   return { code: child.status, out: child.stdout, err: child.stderr };
+}
+
+/** The same within this process, where starting one for each of many cases would take long. */
+async function inProcess(args: string[]): Promise<{ code: number; out: string; err: string }> {
+  const text = { out: '', err: '' };
+  const catches = (to: 'out' | 'err') => (chunk: unknown) => ((text[to] += String(chunk)), true);
+  const spies = [jest.spyOn(process.stdout, 'write').mockImplementation(catches('out')), jest.spyOn(process.stderr, 'write').mockImplementation(catches('err'))];
+  const before = process.cwd();
+  process.chdir(cwd);
+  try {
+    const code = await main(args);
+    return { code, ...text };
+  } finally {
+    process.chdir(before);
+    process.exitCode = undefined;
+    spies.forEach((s) => s.mockRestore());
+  }
 }
 
 const train = (): string => join(dir, 'graph', 'train.cfg');
@@ -218,11 +236,16 @@ test.each<[string[], RegExp]>([
   [['cli', '-g', 'CONV', '--config', 'param:i-pfm:main:filename:img_10.pfm'], /--config:1:18: the file .*img_10\.pfm is missing\n {2}Did you mean .*img_100\.pfm/],
   [['cli', '-g', 'TRAIN', '--config', 'param:kpn-t:01:init:0'], /--config:1:16: .*wcp/],
   [['cli', '-g', 'TRAIN', '--config', 'connect:-1:-1:-1:cnngenin:01:refi'], /train\.cfg:5:8: cnngenin:01 has nothing connected to its input refi/],
-])('%j is refused', (args, words) => {
-  const { code, out, err } = vkpn(args.map((a) => (a === 'CONV' ? conv() : a === 'TRAIN' ? train() : a)));
+])('%j is refused', async (args, words) => {
+  const { code, out, err } = await inProcess(args.map((a) => (a === 'CONV' ? conv() : a === 'TRAIN' ? train() : a)));
   expect(err).toMatch(words);
   expect(err).not.toMatch(/ {4}at /);
   expect([code, out, files()]).toEqual([2, '', []]);
+});
+
+test('what is refused ends the real command with code 2', () => {
+  const { code, out, err } = vkpn(['cli', '-g', train(), '--config', 'module:kpnt:01']);
+  expect([code, out, err, files()]).toEqual([2, '', 'vkpn: --config:1:8: no module kpnt\n  did you mean kpn-t?\n', []]);
 });
 
 test('--lenient runs what is left', () => {

@@ -31,8 +31,12 @@ export class StopSignal {
   }
 }
 
+let ignoring = false;
+
 /** A closed pipe behind stdout or stderr (`| head`) must not end a training run: what can't be printed is dropped. */
 export function ignoreClosedPipes(): void {
+  if (ignoring) return;
+  ignoring = true;
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
       stream.write = () => true;
