@@ -54,6 +54,16 @@ export interface PortShape {
   range?: { min: number; max: number };
   /** The camera's EXIF block (a TIFF structure), for modules to hand on to the output. */
   exif?: Uint8Array;
+  /** Of values that aren't a picture (weights, signed, unscaled): how sinks of pictures for looking at show them. */
+  draw?: (values: Float32Array) => Promise<DrawnPicture>;
+}
+
+/** A picture that the host drew: linear rec2020. */
+export interface DrawnPicture {
+  width: number;
+  height: number;
+  /** (y, x, c), alpha 1. */
+  rgba: Float32Array;
 }
 
 /** A buffer of the plan; becomes (or shares) a GPU buffer when the plan is allocated. */
@@ -163,6 +173,11 @@ export interface ModuleInstance {
   beforeFrame?(ctx: FrameContext, frame: number): Promise<void> | void;
   /** True where `beforeFrame` must be called before this frame (later than 0): ends a submit there. */
   changesAt?(frame: number): boolean;
+  /**
+   * Right before sinks are read, with the device idle: writes outputs that the host makes (pictures of training) into their
+   * persistent buffers. Frames that no sink reads don't pay for it; a module between such an output and a sink sees it a frame late.
+   */
+  present?(ctx: FrameContext): Promise<void>;
   /**
    * A sink: writes what arrived at its (one) sink connector and returns the file's name, '' where it writes none.
    * `frame` names the file of a sequence. May overlap the following frames' GPU work; never called twice at once.

@@ -16,5 +16,5 @@ export const oPfm: ModuleType = {
   doc: 'writes a PFM picture: f32, linear rec2020 unless prim and trc say else',
   connectors: [{ name: 'input', type: 'sink', channels: 'rgba', format: 'f32' }],
   params: pictureParams('bt2020', 'linear'),
-  create: () => new PictureSink('.pfm', encode),
+  create: () => new PictureSink('.pfm', encode, undefined, false),
 };

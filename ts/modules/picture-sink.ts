@@ -59,6 +59,8 @@ export class PictureSink implements ModuleInstance {
     private readonly extension: string,
     private readonly encode: PictureEncoder,
     private readonly check: (ctx: ShapeContext) => void = () => undefined,
+    /** Whether values that aren't a picture are drawn as one (`PortShape.draw`), or written as they are. */
+    private readonly draws = true,
   ) {}
 
   async shapes(ctx: ShapeContext): Promise<Record<string, PortShape>> {
@@ -74,13 +76,14 @@ export class PictureSink implements ModuleInstance {
 
   async write({ shape, data }: { shape: PortShape; data: Uint8Array }, frame: number): Promise<string> {
     const { params } = this.ctx;
-    const all = toFloat(shape.format, data);
-    const tall = shape.height * shape.count;
-    const { width, height } = limitSize(shape.width, tall, params.int('width'), params.int('height'));
+    const values = toFloat(shape.format, data);
+    const drawn = this.draws && shape.draw !== undefined ? await shape.draw(values) : { width: shape.width, height: shape.height * shape.count, rgba: values };
+    const all = drawn.rgba;
+    const { width, height } = limitSize(drawn.width, drawn.height, params.int('width'), params.int('height'));
     const broken = countNonFinite(all);
     const name = outputName(params.string('filename'), this.extension, frame);
-    if (broken > 0) this.ctx.warn(`${broken} of ${shape.width * tall} pixels written to ${name} are NaN or infinite`);
-    const picture = { width, height, rgba: shrink(all, shape.width, tall, width, height), primaries: params.string('prim') as Primaries, curve: params.string('trc') as Curve, exif: shape.exif };
+    if (broken > 0) this.ctx.warn(`${broken} of ${drawn.width * drawn.height} pixels written to ${name} are NaN or infinite`);
+    const picture = { width, height, rgba: shrink(all, drawn.width, drawn.height, width, height), primaries: params.string('prim') as Primaries, curve: params.string('trc') as Curve, exif: shape.exif };
     await writeAtomic(name, await this.encode(picture, params));
     return name;
   }

@@ -11,6 +11,7 @@ import { checkF16Range } from '../f16-range.js';
 import { geometryOf, MIP_DEPTH, type Geometry } from '../kpn/geometry.js';
 import { modelFromParams, modelParams, specOf } from '../kpn/options.js';
 import { addDifferences, DEFAULT_STEP, targetsOf, type Pass } from './deriv.js';
+import { pictureShapes, Pictures } from './present.js';
 import { hyperBytes, HYPER_BYTES, initialState, readState, STATE_BYTES, type State } from './state.js';
 
 /** Where the loss of each frame is kept, for the picture `graph`. */
@@ -49,6 +50,7 @@ export class KpnT implements ModuleInstance {
   private warnedBad = 0;
   /** Checking derivatives: the weights whose differences are taken. */
   private derivTargets: Uint32Array | undefined;
+  private pictures: Pictures | undefined;
 
   /** The network that is trained; after `shapes`. */
   get spec(): ModelSpec {
@@ -90,6 +92,7 @@ export class KpnT implements ModuleInstance {
     return {
       output: { ...input, channels: 'rgba', format: 'f16' },
       w: { channels: 'ssbo', format: 'f16', width: m.width, height: (m.layers + 1) * m.width, count: 1, text: weightsText(m) },
+      ...pictureShapes(m, this.derivTargets !== undefined),
     };
   }
 
@@ -159,12 +162,13 @@ export class KpnT implements ModuleInstance {
     const input = read('input');
     const ref = read('ref');
     const noise = read('noiseab');
-    const mip = ctx.buffer('mip', g.mipPixels * 4 * el);
+    const shown = { persistent: ctx.isConnected('debug') };
+    const mip = ctx.buffer('mip', g.mipPixels * 4 * el, shown);
     const image = m.combine === 'prediff' ? ctx.buffer('detail', g.pixels * 4 * el) : mip;
     const act = ctx.buffer('A', (m.layers + 1) * g.pixels * m.width * el); // x, then A_0 ..
-    const out = ctx.buffer('K', g.pixels * outputsOf(m) * el);
+    const out = ctx.buffer('K', g.pixels * outputsOf(m) * el, shown);
     const filtered = ctx.buffer('I', g.pixels * 16);
-    const combined = ctx.buffer('O', g.pixels * 16);
+    const combined = ctx.buffer('O', g.pixels * 16, shown);
     const diff = ctx.buffer('dOdIa', g.pixels * 16);
     const gradient = ctx.buffer('dEdO', g.pixels * 16);
     const post = m.combine === 'postdiff' && m.levels > 1;
@@ -236,6 +240,10 @@ export class KpnT implements ModuleInstance {
       label: 'step', kernel: 'kpn/step', spec: reduce, groups: [1, 1, 1],
       uses: [geo, rw(k.state), r(k.hyper), r(norms), rw(k.history)], push: push(weightGroups, lossGroups),
     });
+    this.pictures = new Pictures(ctx, m, {
+      state: k.state, history: k.history, rounded: k.rounded, derivatives: k.differences ?? k.dEdw,
+      K: out, mip, combined, format: f32 ? 'f32' : 'f16', width: g.levels[0]!.width, height: g.levels[0]!.height,
+    });
     if (deriv) return; // the weights stay
     ctx.node({
       label: 'adam', kernel: 'kpn/adam', spec: { ...spec, 15: f32 }, groups: [ceilDiv(count / 2, local), 1, 1],
@@ -264,6 +272,10 @@ export class KpnT implements ModuleInstance {
     ctx.write(this.kept.master, weights);
     ctx.write(this.kept.weights, halves);
     ctx.write(this.kept.rounded, fromHalf(halves));
+  }
+
+  async present(ctx: FrameContext): Promise<void> {
+    await this.pictures?.present(ctx);
   }
 
   /** The state on the device as it is now. */
@@ -299,6 +311,9 @@ export const kpnT: ModuleType = {
     { name: 'ref', type: 'read', channels: 'rgba', format: '*' },
     { name: 'output', type: 'write', channels: 'rgba', format: 'f16' },
     { name: 'w', type: 'write', channels: 'ssbo', format: 'f16' },
+    { name: 'graph', type: 'write', channels: 'rgba', format: 'f16' },
+    { name: 'vis', type: 'write', channels: 'rgba', format: 'f32' },
+    { name: 'debug', type: 'write', channels: 'rgba', format: 'f16' },
     { name: 'wcp', type: 'read', channels: 'ssbo', format: 'f16', optional: true },
     { name: 'noiseab', type: 'read', channels: 'ssbo', format: 'f32' },
   ],
