@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { VkpnError } from '../errors.js';
 import { packageRoot } from '../root.js';
+import { register as bench } from './bench.js';
 import { register as cli } from './cli.js';
 import { splitConfig } from './cli-options.js';
 import { register as devices } from './devices.js';
@@ -12,7 +13,7 @@ import { register as modules } from './modules.js';
 import { ignoreClosedPipes } from './stop.js';
 
 /** One file a command; `config` is what stands behind `--config`. */
-const commands: readonly ((program: Command, config: readonly string[]) => void)[] = [cli, devices, modules];
+const commands: readonly ((program: Command, config: readonly string[]) => void)[] = [cli, devices, modules, bench];
 
 /** The version in package.json. */
 export function version(): string {

@@ -1,0 +1,43 @@
+// mlp: the layers alone (SPEC 1.4), from x in memory to K: fwd without its input's making and without the convolution. What
+// `vkpn bench` measures, and the simplest product to compare the paths by.
+//! variant plain -DPATH_PLAIN=1
+//! variant khr -DPATH_KHR=1 vulkan1.3
+//! variant khr.rolled -DPATH_KHR=1 -DROLLED=1 vulkan1.3
+//! variant nv -DPATH_NV=1 vulkan1.3
+//! variant infer.plain -DPATH_PLAIN=1 -DINFER=1
+//! variant infer.khr -DPATH_KHR=1 -DINFER=1 vulkan1.3
+//! variant infer.khr.rolled -DPATH_KHR=1 -DROLLED=1 -DINFER=1 vulkan1.3
+//! variant infer.nv -DPATH_NV=1 -DINFER=1 vulkan1.3
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "common/path.glsl"
+#include "common/options.glsl"
+#include "common/storage.glsl"
+#include "kpn/geometry.glsl"
+
+layout(set = 0, binding = 1) readonly buffer Weights { WEIGHT weights[]; }; // (layer, out, in)
+#ifdef INFER // nothing is kept for the way back
+layout(set = 0, binding = 2) readonly buffer Act { WORD act[]; };           // (pixel, W): x
+#define STORE_ACT(at, word)
+#else
+layout(set = 0, binding = 2) buffer Act { WORD act[]; };                    // (1 + layer, pixel, W): x; A_0 .. A_{H-1}
+#define STORE_ACT(at, word) act[at] = word
+#endif
+layout(set = 0, binding = 3) writeonly buffer Out { WORD kept[]; };         // (pixel, 16): K
+
+#include "common/panel.glsl"
+#include "kpn/mlp.glsl"
+
+#define LOAD_X(at) act[at]
+#define STORE_OUT(at, word) kept[at] = word
+#define ACTIVE(v, at) greaterThan(v, vec4(0))
+
+void main() {
+  PANEL_LOAD(LOAD_X, 0, WIDTH)
+  [[unroll]] for (uint l = 0; l < LAYERS; ++l) {
+    panelLayer(l * WIDTH * WIDTH);
+    PANEL_ACTIVATE(ACTIVE, STORE_ACT, (l + 1) * geo.pixels)
+  }
+  panelMul(LAYERS * WIDTH * WIDTH, OUTPUTS);
+  PANEL_KEEP(STORE_OUT, 0, OUTPUTS)
+}

@@ -1,0 +1,33 @@
+// mlpbck: from dE/dK in memory through the layers to dE/dA (SPEC 2: bck): bck without apply. For `vkpn bench`.
+//! variant plain -DPATH_PLAIN=1
+//! variant khr -DPATH_KHR=1 vulkan1.3
+//! variant khr.rolled -DPATH_KHR=1 -DROLLED=1 vulkan1.3
+//! variant nv -DPATH_NV=1 vulkan1.3
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#include "common/path.glsl"
+#include "common/options.glsl"
+#include "common/storage.glsl"
+#include "kpn/geometry.glsl"
+
+layout(set = 0, binding = 1) readonly buffer Weights { WEIGHT weights[]; }; // (layer, out, in)
+layout(set = 0, binding = 2) readonly buffer Act { WORD act[]; };           // (1 + layer, pixel, W): x, A
+layout(set = 0, binding = 3) buffer DAct { WORD dAct[]; };                  // (layer, pixel, W): dE/dA; then (pixel, 16): dE/dK, given
+
+#include "common/panel.glsl"
+#include "kpn/mlp.glsl"
+
+#define LOAD_DK(at) dAct[LAYERS * geo.pixels * (WIDTH / WORD_CHANNELS) + (at)]
+#define STORE_DACT(at, word) dAct[at] = word
+
+// panel = (w_l^T panel) * act'(A_{l-1}): dE/dA_{l-1}.
+void throughLayer(uint l, uint rows) {
+  panelMulT(l * WIDTH * WIDTH, rows);
+  PANEL_GATE(act, l * geo.pixels, STORE_DACT, (l - 1) * geo.pixels)
+}
+
+void main() {
+  PANEL_LOAD(LOAD_DK, 0, OUTPUTS)
+  throughLayer(LAYERS, OUTPUTS);
+  [[unroll]] for (uint k = 1; k < LAYERS; ++k) throughLayer(LAYERS - k, WIDTH);
+}
