@@ -1,74 +1,28 @@
-// A panel: the W channels of the pixels that a subgroup (coop) or an invocation (plain) holds while it takes them
-// through the layers. Kernels put a pixel's channels in, multiply by matrices, and get channels out:
+// A panel: the W channels of the pixels that a subgroup (cooperative matrices) or an invocation (plain) holds while it takes
+// them through the layers. Kernels put a pixel's channels in, multiply by matrices, and get channels out:
 //
-//   panelPut4(i, v)          channels 4i..4i+3 of this invocation's pixel
-//   panelGet4(i)
-//   panelMul(base, rows)     panel = w panel,   w[out][in] at `base` of the weights, `rows` of its rows
-//   panelMulT(base, rows)    panel = w^T panel, of the first `rows` rows of w
+//   uint panelSelect(turn)     put and get are now about this invocation's pixel of turn 0..TURNS-1; its index in the batch
+//   panelPut4(i, v)            its channels 4i..4i+3
+//   vec4 panelGet4(i)
+//   panelMul(base, rows)       panel = w panel,   w[out][in] at `base` of the weights, `rows` of its rows
+//   panelMulT(base, rows)      panel = w^T panel, of the first `rows` rows of w
+//   panelLayer(base)           panel = w panel, to be followed by PANEL_ACTIVATE: where the activation is applied, and the
+//                              result rounded to what is stored, is the body's choice
+// and, as macros because GLSL passes no buffers, with store(at, word) a macro that may put a word of a tensor (pixel, channels)
+// into a buffer (with `first` pixels before this tensor):
+//   PANEL_KEEP(store, first, channels)      rounds the panel to what is stored, and stores its first channels
+//   PANEL_ACTIVATE(active, store, first)    the same of the activation; active(v, at) says where the slope is 1
+//   PANEL_GATE(gates, gatesFirst, store, first)  panel *= act'(gates[...]), rounded, stored
 //
-// All invocations of the workgroup take part in the products. The includer declares `WEIGHTS4(i)`: weights 4i..4i+3.
-//
-// Plain body: one pixel an invocation, its channels in registers. The workgroup copies a part of the matrix into shared
-// memory, from which all invocations read the same address at the same time; f32 sums in the order of the input channels.
-// Unrolled, all of it: on llvmpipe a load of one address by all lanes is a scalar load only outside of loops, and five
-// times as fast; GPUs' compilers don't mind.
+// All invocations of the workgroup take part in products and macros. The includer declares weights[], of WEIGHT, and buffers of
+// WORD: what is loaded and stored at once, WORD_CHANNELS of a pixel.
 #ifndef VKPN_PANEL
 #define VKPN_PANEL
 
-const uint QUADS = WIDTH / 4;
-const uint STAGE_ROWS = WIDTH > 64 ? 4096 / WIDTH : WIDTH; // 16 KiB of rows at a time: all, but for W = 128
-
-vec4 panel[QUADS];
-shared vec4 stage[STAGE_ROWS * QUADS];
-
-void panelPut4(uint i, vec4 v) { panel[i] = v; }
-vec4 panelGet4(uint i) { return panel[i]; }
-
-void stageRows(uint base, uint rows) {
-  barrier();
-  [[unroll]] for (uint k = 0; k < rows * QUADS; k += gl_WorkGroupSize.x) {
-    uint i = k + gl_LocalInvocationID.x;
-    if (i < rows * QUADS) stage[i] = WEIGHTS4(base / 4 + i);
-  }
-  barrier();
-}
-
-void panelMul(uint base, uint rows) {
-  vec4 result[QUADS];
-  [[unroll]] for (uint first = 0; first < rows; first += STAGE_ROWS) {
-    stageRows(base + first * WIDTH, min(STAGE_ROWS, rows - first));
-    [[unroll]] for (uint o = 0; o < min(STAGE_ROWS, rows - first) / 4; ++o) {
-      vec4 sum = vec4(0);
-      [[unroll]] for (uint i = 0; i < QUADS; ++i) {
-        uint at = o * WIDTH + i;
-        sum.x += dot(stage[at], panel[i]);
-        sum.y += dot(stage[at + QUADS], panel[i]);
-        sum.z += dot(stage[at + 2 * QUADS], panel[i]);
-        sum.w += dot(stage[at + 3 * QUADS], panel[i]);
-      }
-      result[first / 4 + o] = sum;
-    }
-  }
-  [[unroll]] for (uint o = 0; o < rows / 4; ++o) panel[o] = result[o];
-}
-
-void panelMulT(uint base, uint rows) {
-  vec4 result[QUADS];
-  [[unroll]] for (uint i = 0; i < QUADS; ++i) result[i] = vec4(0);
-  [[unroll]] for (uint first = 0; first < rows; first += STAGE_ROWS) {
-    stageRows(base + first * WIDTH, min(STAGE_ROWS, rows - first));
-    [[unroll]] for (uint i = 0; i < QUADS; ++i) {
-      [[unroll]] for (uint o = 0; o < min(STAGE_ROWS, rows - first) / 4; ++o) {
-        uint at = o * WIDTH + i;
-        vec4 d = panel[first / 4 + o];
-        result[i] += stage[at] * d.x;
-        result[i] += stage[at + QUADS] * d.y;
-        result[i] += stage[at + 2 * QUADS] * d.z;
-        result[i] += stage[at + 3 * QUADS] * d.w;
-      }
-    }
-  }
-  [[unroll]] for (uint i = 0; i < QUADS; ++i) panel[i] = result[i];
-}
+#ifdef PATH_PLAIN
+#include "common/panel_plain.glsl"
+#else
+#include "common/panel_coop.glsl"
+#endif
 
 #endif

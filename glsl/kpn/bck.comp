@@ -2,9 +2,12 @@
 // What is stored is scaled against underflow in f16 by the state's scale.
 //! variant plain -DPATH_PLAIN=1
 //! variant f32 -DPATH_PLAIN=1 -DF32=1
+//! variant khr -DPATH_KHR=1 vulkan1.3
+//! variant khr.rolled -DPATH_KHR=1 -DROLLED=1 vulkan1.3
+//! variant nv -DPATH_NV=1 vulkan1.3
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#extension GL_EXT_control_flow_attributes : require
+#include "common/path.glsl"
 #include "common/options.glsl"
 #include "common/storage.glsl"
 #include "common/taps.glsl"
@@ -13,16 +16,15 @@
 
 layout(set = 0, binding = 1) readonly buffer StateBuffer { State state; };
 layout(set = 0, binding = 2) readonly buffer Image { QUAD imageQuad[]; };    // (pixel): what the kernel was applied to
-layout(set = 0, binding = 3) readonly buffer Weights { vec4 weights[]; };    // (layer, out, in)
-layout(set = 0, binding = 4) readonly buffer Act { QUAD actQuad[]; };        // (1 + layer, pixel, W): x, A
+layout(set = 0, binding = 3) readonly buffer Weights { WEIGHT weights[]; };  // (layer, out, in)
+layout(set = 0, binding = 4) readonly buffer Act { WORD act[]; };            // (1 + layer, pixel, W): x, A
 layout(set = 0, binding = 5) readonly buffer Out { QUAD outQuad[]; };        // (pixel, 16): K
 layout(set = 0, binding = 6) readonly buffer Filtered { vec4 filtered[]; };  // (pixel): I.rgb, I.a
 layout(set = 0, binding = 7) readonly buffer Diff { vec4 diff[]; };          // (pixel): dO/dI.a
 layout(set = 0, binding = 8) readonly buffer Gradient { vec4 gradient[]; };  // (pixel): dE/dO
 layout(set = 0, binding = 9) readonly buffer Post { vec4 dEdIpost[]; };      // (pixel): dE/dI.rgb, under postdiff
-layout(set = 0, binding = 10) writeonly buffer DAct { QUAD dActQuad[]; };    // (layer, pixel, W): dE/dA; then (pixel, 16): dE/dK; scaled
+layout(set = 0, binding = 10) writeonly buffer DAct { WORD dAct[]; };        // (layer, pixel, W): dE/dA; then (pixel, 16): dE/dK; scaled
 
-#define WEIGHTS4(i) weights[i]
 #include "common/panel.glsl"
 #include "kpn/kernel.glsl"
 
@@ -60,28 +62,19 @@ void putKernelGradient(uint p) {
   }
 }
 
+#define STORE_DACT(at, word) dAct[at] = word
+
 // panel = (w_l^T panel) * act'(A_{l-1}): dE/dA_{l-1}. `rows` is a constant of its own, so that the loops unroll.
-void throughLayer(uint l, uint rows, uint p) {
+void throughLayer(uint l, uint rows) {
   panelMulT(l * WIDTH * WIDTH, rows);
-  [[unroll]] for (uint i = 0; i < QUADS; ++i) {
-    uint at = ((l - 1) * geo.pixels + p) * QUADS + i;
-    vec4 v = panelGet4(i);
-    v = stored(mix(SLOPE * v, v, greaterThan(unpackQuad(actQuad[at + geo.pixels * QUADS]), vec4(0))));
-    dActQuad[at] = packQuad(v);
-    panelPut4(i, v);
-  }
+  PANEL_GATE(act, l * geo.pixels, STORE_DACT, (l - 1) * geo.pixels)
 }
 
+#define STORE_DK(at, word) dAct[LAYERS * geo.pixels * (WIDTH / WORD_CHANNELS) + at] = word
+
 void main() {
-  // No early return: code under a condition is slower on drivers that run lanes under a mask. Invocations past the end
-  // compute the last pixel again.
-  uint p = min(gl_GlobalInvocationID.x, geo.pixels - 1);
-  putKernelGradient(p);
-  [[unroll]] for (uint i = 0; i < OUTPUTS / 4; ++i) {
-    vec4 v = stored(panelGet4(i));
-    dActQuad[LAYERS * geo.pixels * QUADS + p * (OUTPUTS / 4) + i] = packQuad(v);
-    panelPut4(i, v);
-  }
-  throughLayer(LAYERS, OUTPUTS, p);
-  [[unroll]] for (uint k = 1; k < LAYERS; ++k) throughLayer(LAYERS - k, WIDTH, p);
+  UNROLL for (uint turn = 0; turn < TURNS; ++turn) putKernelGradient(panelSelect(turn));
+  PANEL_KEEP(STORE_DK, 0, OUTPUTS)
+  throughLayer(LAYERS, OUTPUTS);
+  [[unroll]] for (uint k = 1; k < LAYERS; ++k) throughLayer(LAYERS - k, WIDTH);
 }

@@ -2,10 +2,16 @@
 //! variant plain -DPATH_PLAIN=1
 //! variant f32 -DPATH_PLAIN=1 -DF32=1
 //! variant infer.plain -DPATH_PLAIN=1 -DINFER=1
+//! variant khr -DPATH_KHR=1 vulkan1.3
+//! variant khr.rolled -DPATH_KHR=1 -DROLLED=1 vulkan1.3
+//! variant nv -DPATH_NV=1 vulkan1.3
+//! variant infer.khr -DPATH_KHR=1 -DINFER=1 vulkan1.3
+//! variant infer.khr.rolled -DPATH_KHR=1 -DROLLED=1 -DINFER=1 vulkan1.3
+//! variant infer.nv -DPATH_NV=1 -DINFER=1 vulkan1.3
 //! variant held.f32 -DPATH_PLAIN=1 -DF32=1 -DINFER=1 -DHELD=1
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#extension GL_EXT_control_flow_attributes : require
+#include "common/path.glsl"
 #include "common/options.glsl"
 #include "common/storage.glsl"
 #include "common/addressing.glsl"
@@ -15,22 +21,23 @@
 layout(set = 0, binding = 1) readonly buffer Noise { vec2 noiseab[]; };     // (tile): a, b
 layout(set = 0, binding = 2) readonly buffer Image { QUAD imageQuad[]; };   // (pixel): rgb, what the kernel is applied to: M or D
 layout(set = 0, binding = 3) readonly buffer Mip { QUAD mipQuad[]; };       // (pixel): M
-layout(set = 0, binding = 4) readonly buffer Weights { vec4 weights[]; };   // (layer, out, in)
+layout(set = 0, binding = 4) readonly buffer Weights { WEIGHT weights[]; }; // (layer, out, in)
 #ifdef INFER // nothing is kept for the way back
 layout(set = 0, binding = 5) writeonly buffer Filtered { vec4 filtered[]; };// (pixel): I.rgb, I.a
-#define KEEP(statement)
+#define STORE_ACT(at, word)
+#define STORE_OUT(at, word)
 #else
-layout(set = 0, binding = 5) writeonly buffer Act { QUAD actQuad[]; };      // (1 + layer, pixel, W): x, A_0 .. A_{H-1}
-layout(set = 0, binding = 6) writeonly buffer Out { QUAD outQuad[]; };      // (pixel, 16): K
+layout(set = 0, binding = 5) writeonly buffer Act { WORD act[]; };          // (1 + layer, pixel, W): x, A_0 .. A_{H-1}
+layout(set = 0, binding = 6) writeonly buffer Out { WORD kept[]; };         // (pixel, 16): K
 layout(set = 0, binding = 7) writeonly buffer Filtered { vec4 filtered[]; };// (pixel): I.rgb, I.a
-#define KEEP(statement) statement
+#define STORE_ACT(at, word) act[at] = word
+#define STORE_OUT(at, word) kept[at] = word
 #endif
 #ifdef HELD // checking derivatives: see kpn/held.glsl
 layout(set = 0, binding = 6) readonly buffer HeldAct { QUAD heldAct[]; };   // A of the unperturbed network, as Act
 layout(set = 0, binding = 7) readonly buffer HeldOut { QUAD heldOut[]; };   // its K
 #endif
 
-#define WEIGHTS4(i) weights[i]
 #include "common/panel.glsl"
 
 vec3 image(uint p) { return unpackQuad(imageQuad[p]).rgb; }
@@ -45,34 +52,13 @@ vec2 noise(uint tile) { return noiseab[tile]; }
 #define ACTIVE(v, at) greaterThan(v, vec4(0))
 #endif
 
-void main() {
-  // No early return: code under a condition is slower on drivers that run lanes under a mask. Invocations past the end
-  // compute the last pixel again.
-  uint p = min(gl_GlobalInvocationID.x, geo.pixels - 1);
+// From the panel's values of pixel p to its result.
+void convolve(uint p) {
   Pixel q = locate(p);
-  putContext(q);
-  [[unroll]] for (uint i = 0; i < QUADS; ++i) {
-    vec4 v = stored(panelGet4(i));
-    KEEP(actQuad[p * QUADS + i] = packQuad(v));
-    panelPut4(i, v);
-  }
-  [[unroll]] for (uint l = 0; l < LAYERS; ++l) {
-    panelMul(l * WIDTH * WIDTH, WIDTH);
-    [[unroll]] for (uint i = 0; i < QUADS; ++i) {
-      vec4 v = panelGet4(i);
-      uint at = ((l + 1) * geo.pixels + p) * QUADS + i;
-      v = stored(mix(SLOPE * v, v, ACTIVE(v, at)));
-      KEEP(actQuad[at] = packQuad(v));
-      panelPut4(i, v);
-    }
-  }
-  panelMul(LAYERS * WIDTH * WIDTH, OUTPUTS);
-
   float k[TAPS];
   float last = 0.0;
   [[unroll]] for (uint i = 0; i < 4; ++i) {
-    vec4 v = stored(panelGet4(i));
-    KEEP(outQuad[p * (OUTPUTS / 4) + i] = packQuad(v));
+    vec4 v = panelGet4(i);
     [[unroll]] for (uint j = 0; j < 4; ++j) {
       if (4 * i + j < TAPS) k[4 * i + j] = v[j];
       else last = v[j];
@@ -91,9 +77,21 @@ void main() {
 #ifndef INFER
   // What overflowed gives no gradient: zeros, because mulw multiplies by these and 0 * inf is NaN. (A loop: it costs
   // one turn where all pixels are fine, also on drivers that run both sides of a branch.)
-  uint clear = finite(result) ? 0 : QUADS;
+  uint clear = finite(result) ? 0 : WIDTH / WORD_CHANNELS;
   for (uint i = 0; i < clear; ++i) {
-    for (uint l = 0; l <= LAYERS; ++l) actQuad[(l * geo.pixels + p) * QUADS + i] = packQuad(vec4(0));
+    for (uint l = 0; l <= LAYERS; ++l) act[(l * geo.pixels + p) * (WIDTH / WORD_CHANNELS) + i] = WORD(0);
   }
 #endif
+}
+
+void main() {
+  UNROLL for (uint turn = 0; turn < TURNS; ++turn) putContext(locate(panelSelect(turn)));
+  PANEL_KEEP(STORE_ACT, 0, WIDTH)
+  [[unroll]] for (uint l = 0; l < LAYERS; ++l) {
+    panelLayer(l * WIDTH * WIDTH);
+    PANEL_ACTIVATE(ACTIVE, STORE_ACT, (l + 1) * geo.pixels)
+  }
+  panelMul(LAYERS * WIDTH * WIDTH, OUTPUTS);
+  PANEL_KEEP(STORE_OUT, 0, OUTPUTS)
+  UNROLL for (uint turn = 0; turn < TURNS; ++turn) convolve(panelSelect(turn));
 }

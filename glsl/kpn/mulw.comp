@@ -3,18 +3,31 @@
 //
 // Plain body: each invocation holds two columns `in` of all rows `out`. A run of pixels' dE/dA is staged in shared memory,
 // from which all invocations read the same address; the rows go in blocks, so that a block's sums stay in registers.
-// Unrolled, for the reason given in panel.glsl.
+// Unrolled, for the reason given in panel_plain.glsl.
+//
+// With cooperative matrices: each subgroup holds BLOCK x BLOCK of dE/dw. A run of pixels' dE/dA and A is staged in shared
+// memory; pixels are the inner dimension:
+//
+//           pixels              in                in
+//         +--------+         +-----+           +-----+
+//     out | dE/dA  |  *   px |  A  |   =   out | dE/dw
+//         +--------+         +-----+           +-----+
 //! variant plain -DPATH_PLAIN=1
 //! variant f32 -DPATH_PLAIN=1 -DF32=1
+//! variant khr -DPATH_KHR=1 vulkan1.3
+//! variant khr.rolled -DPATH_KHR=1 -DROLLED=1 vulkan1.3
+//! variant nv -DPATH_NV=1 vulkan1.3
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#extension GL_EXT_control_flow_attributes : require
+#include "common/path.glsl"
 #include "common/options.glsl"
 #include "common/storage.glsl"
 #include "kpn/geometry.glsl"
 
 layout(constant_id = 16) const uint RUN = 64;   // pixels staged at a time
 layout(constant_id = 17) const uint RUNS = 1;   // runs a part
+
+#ifdef PATH_PLAIN
 
 #ifdef F32
 #define PAIR uvec2
@@ -72,3 +85,56 @@ void main() {
   [[unroll]] for (uint o = 0; o < QUADS; ++o)
     [[unroll]] for (uint j = 0; j < 4; ++j) part[base + (4 * o + j) * (WIDTH / 2)] = vec2(even[o][j], odd[o][j]);
 }
+
+#else
+
+layout(constant_id = 25) const uint BLOCK = 32; // rows and columns of a subgroup
+
+layout(set = 0, binding = 1) readonly buffer Act { uvec4 act[]; };
+layout(set = 0, binding = 2) readonly buffer DAct { uvec4 dAct[]; };
+layout(set = 0, binding = 3) writeonly buffer Part { float part[]; };
+
+const uint WORDS = WIDTH / 8, PITCH = WORDS + 1; // as in panel_coop.glsl
+const uint MS = BLOCK / TILE_M, NS = BLOCK / TILE_N;
+shared uvec4 stagedA[RUN * PITCH];
+shared uvec4 stagedD[RUN * PITCH];
+
+// Pixels past the end, and rows of the last matrix past the outputs, are zeros.
+void stageRun(uint first, uint layer) {
+  uint words = layer == LAYERS ? OUTPUTS / 8 : WORDS;
+  barrier();
+  UNROLL for (uint k = 0; k < RUN * WORDS; k += SUBGROUP * SUBGROUPS) {
+    uint i = k + gl_LocalInvocationIndex, word = i % WORDS, p = first + i / WORDS;
+    if (i < RUN * WORDS) {
+      uint at = i / WORDS * PITCH + word;
+      stagedA[at] = p < geo.pixels ? act[(layer * geo.pixels + p) * WORDS + word] : uvec4(0);
+      stagedD[at] = p < geo.pixels && word < words ? dAct[layer * geo.pixels * WORDS + p * words + word] : uvec4(0);
+    }
+  }
+  barrier();
+}
+
+void main() {
+  uint layer = gl_WorkGroupID.y;
+  uint block = gl_WorkGroupID.z * SUBGROUPS + gl_SubgroupID;
+  uint row = block / (WIDTH / BLOCK) * BLOCK, column = block % (WIDTH / BLOCK) * BLOCK;
+  Accumulator sum[MS * NS];
+  UNROLL for (uint i = 0; i < MS * NS; ++i) sum[i] = Accumulator(0.0);
+  for (uint r = 0; r < RUNS; ++r) {
+    stageRun((gl_WorkGroupID.x * RUNS + r) * RUN, layer);
+    UNROLL for (uint k = 0; k < RUN; k += TILE_K) {
+      MatrixA d[MS];
+      UNROLL for (uint m = 0; m < MS; ++m) matrixLoad(d[m], stagedD, k * PITCH + (row + m * TILE_M) / 8, PITCH, COLUMNS);
+      UNROLL for (uint n = 0; n < NS; ++n) {
+        MatrixB a;
+        matrixLoad(a, stagedA, k * PITCH + (column + n * TILE_N) / 8, PITCH, ROWS);
+        UNROLL for (uint m = 0; m < MS; ++m) sum[m * NS + n] = matrixMulAdd(d[m], a, sum[m * NS + n]);
+      }
+    }
+  }
+  uint base = (gl_WorkGroupID.x * (LAYERS + 1) + layer) * WIDTH * WIDTH + row * WIDTH + column;
+  UNROLL for (uint m = 0; m < MS; ++m)
+    UNROLL for (uint n = 0; n < NS; ++n) matrixStore(sum[m * NS + n], part, base + m * TILE_M * WIDTH + n * TILE_N, WIDTH);
+}
+
+#endif

@@ -80,7 +80,7 @@ function driverIdentity(manifest: string): string {
 }
 
 /** Everything that may decide whether loading the drivers goes well. */
-function machineKey(addon: string): string {
+export function machineKey(addon = ''): string {
   const relevant = /^(VK_|VKPN_|LP_|GALLIUM_|MESA_|RADV_|LIBGL_|LD_|DISPLAY$|WAYLAND_DISPLAY$|NVIDIA_|CUDA_VISIBLE)/;
   const env = Object.entries(process.env).filter(([name]) => relevant.test(name)).sort();
   const files = [addon, process.execPath, '/etc/ld.so.cache', '/sys/module/nvidia/version', '/dev/dri'].map(identity);

@@ -10,6 +10,7 @@ import { outputsOf, parseWeightsText, weightCount, weightsText, type ModelSpec }
 import { checkF16Range } from '../f16-range.js';
 import { geometryOf, MIP_DEPTH, type Geometry } from '../kpn/geometry.js';
 import { modelFromParams, modelParams, specOf } from '../kpn/options.js';
+import { choosePath, gradientLaunch, panelLaunch } from '../kpn/path.js';
 import { addDifferences, DEFAULT_STEP, targetsOf, type Pass } from './deriv.js';
 import { pictureShapes, Pictures } from './present.js';
 import { hyperBytes, HYPER_BYTES, initialState, readState, STATE_BYTES, type State } from './state.js';
@@ -125,7 +126,7 @@ export class KpnT implements ModuleInstance {
     const count = weightCount(m);
     const el = f32 ? 4 : 2;
     const variant = f32 ? 'f32' : 'f16';
-    const path = f32 ? 'f32' : 'plain';
+    const path = choosePath(ctx.device, f32 ? 'plain' : ctx.params.string('path'), (text) => ctx.warn(text));
     const port = (name: string): PlanBuffer => ctx.port(name)!.buffer;
     const keep = (name: string, bytes: number, init: 'zero' | Uint8Array = 'zero'): PlanBuffer => ctx.buffer(name, bytes, { persistent: true, init });
 
@@ -152,6 +153,10 @@ export class KpnT implements ModuleInstance {
     const node = (label: string, kernel: string, v: string | undefined, invocations: number, uses: Use[], pushed?: Uint8Array): void =>
       ctx.node({ label, kernel: `kpn/${kernel}`, variant: v, spec, groups: [ceilDiv(invocations, local), 1, 1], uses, push: pushed });
     const level = (i: number): number => g.levels[i]!.pixels;
+    // The layers, in f32 where derivatives are checked.
+    const layers = { ...panelLaunch(path, ctx.device, spec, m.width, g.pixels), ...(f32 ? { variant: 'f32' } : {}) };
+    const gradients = { ...gradientLaunch(path, ctx.device, spec, m.width, m.layers, g.pixels), ...(f32 ? { variant: 'f32' } : {}) };
+    const layerWeights = r(path.name === 'plain' ? k.rounded : k.weights);
     const read = (name: string): PlanBuffer => {
       const live = port(name);
       if (!deriv) return live;
@@ -189,7 +194,7 @@ export class KpnT implements ModuleInstance {
           geo, r(pass.filtered), i === m.levels - 1 ? w(pass.combined) : rw(pass.combined), w(pass.diff), r(pass.coarse), r(mip), w(pass.output),
         ], push(i));
     };
-    node('fwd', 'fwd', path, g.pixels, [geo, r(noise), r(image), r(mip), r(k.rounded), w(act), w(out), w(filtered)]);
+    ctx.node({ label: 'fwd', kernel: 'kpn/fwd', ...layers, uses: [geo, r(noise), r(image), r(mip), layerWeights, w(act), w(out), w(filtered)] });
     combineLevels('', { weights: k.rounded, filtered, coarse, combined, diff, output: ctx.output('output') });
 
     // Backward.
@@ -203,19 +208,15 @@ export class KpnT implements ModuleInstance {
       for (let i = 0; i < m.levels; ++i) node(`dpost ${i}`, 'dpost', undefined, level(i), [geo, r(filtered), r(gradient), r(part), w(dEdI)], push(i));
     }
     const dAct = ctx.buffer('dEdA', g.pixels * (m.layers * m.width + outputsOf(m)) * el); // dE/dA_0 .., then dE/dK
-    node('bck', 'bck', path, g.pixels, [geo, r(k.state), r(image), r(k.rounded), r(act), r(out), r(filtered), r(diff), r(gradient), r(dEdI), w(dAct)]);
+    ctx.node({
+      label: 'bck', kernel: 'kpn/bck', ...layers,
+      uses: [geo, r(k.state), r(image), layerWeights, r(act), r(out), r(filtered), r(diff), r(gradient), r(dEdI), w(dAct)],
+    });
 
     // The weights' gradient: parts, their sum in order, the update.
-    // A part is RUN pixels where loops are slow (CPU drivers), else as many runs as keep the parts few.
-    const run = m.width > 64 ? 32 : 64;
-    const runs = cpu ? 1 : Math.max(1, ceilDiv(g.pixels, run * 256));
-    const parts = ceilDiv(g.pixels, run * runs);
+    const { parts, ...mulw } = gradients;
     const partial = ctx.buffer('parts', parts * count * 4);
-    const columns = 32; // two an invocation
-    ctx.node({
-      label: 'mulw', kernel: 'kpn/mulw', variant: path, spec: { ...spec, 0: columns / 2, 16: run, 17: runs },
-      groups: [parts, m.layers + 1, m.width / columns], uses: [geo, r(act), r(dAct), w(partial)],
-    });
+    ctx.node({ label: 'mulw', kernel: 'kpn/mulw', ...mulw, uses: [geo, r(act), r(dAct), w(partial)] });
     const weightGroups = ceilDiv(count, 256);
     const lossPixels = Math.max(4096, ceilDiv(level(0), 64));
     const lossGroups = ceilDiv(level(0), lossPixels);

@@ -8,6 +8,7 @@ import { parseWeightsText, weightCount, type ModelSpec } from '../../model/spec.
 import { checkF16Range } from '../f16-range.js';
 import { geometryOf, MIP_DEPTH, type Geometry } from './geometry.js';
 import { modelFromParams, modelParams, specOf } from './options.js';
+import { choosePath, panelLaunch } from './path.js';
 
 type Use = NodeDesc['uses'][number];
 const r = (buffer: PlanBuffer): Use => ({ buffer, access: 'r' });
@@ -52,7 +53,7 @@ class Kpn implements ModuleInstance {
     const profile = new Uint8Array(Float32Array.from({ length: 2 * g.tiles }, (_, i) => (i % 2 ? b : a)).buffer);
     const noise = ctx.buffer('noiseab', profile.byteLength, { persistent: true, init: profile });
     const count = weightCount(m);
-    const rounded = ctx.buffer('rounded', 4 * count);
+    const path = choosePath(ctx.device, ctx.params.string('path'), (text) => ctx.warn(text));
     const mip = ctx.buffer('mip', g.mipPixels * 8);
     const image = m.combine === 'prediff' ? ctx.buffer('detail', g.pixels * 8) : mip;
     const filtered = ctx.buffer('I', g.pixels * 16);
@@ -70,8 +71,16 @@ class Kpn implements ModuleInstance {
     node('mip', 'mip', 'f16', g.levels[direct - 1]!.first + level(direct - 1), [geo, r(port('input')), w(mip)], push(direct));
     for (let i = direct - 1; i + 1 < depth; ++i) node(`mip ${i + 1}`, 'down', 'f16', level(i + 1), [geo, rw(mip)], push(i));
     if (m.combine === 'prediff') node('detail', 'detail', 'f16', g.pixels, [geo, r(mip), w(image)]);
-    node('expand', 'expand', undefined, count / 2, [r(port('w')), w(rounded)], push(count / 2));
-    node('fwd', 'fwd', 'infer.plain', g.pixels, [geo, r(noise), r(image), r(mip), r(rounded), w(filtered)]);
+    let weights = port('w');
+    if (path.name === 'plain') {
+      weights = ctx.buffer('rounded', 4 * count);
+      node('expand', 'expand', undefined, count / 2, [r(port('w')), w(weights)], push(count / 2));
+    }
+    const launch = panelLaunch(path, ctx.device, spec, m.width, g.pixels);
+    ctx.node({
+      label: 'fwd', kernel: 'kpn/fwd', ...launch, variant: `infer.${launch.variant}`,
+      uses: [geo, r(noise), r(image), r(mip), r(weights), w(filtered)],
+    });
     if (post) for (let i = 0; i + 1 < m.levels; ++i) node(`down ${i}`, 'down', 'float', level(i + 1), [geo, r(filtered), w(coarse)], push(i));
     for (let i = m.levels - 1; i >= 0; --i)
       node(`up ${i}`, 'up', 'f16', level(i), [geo, r(filtered), i === m.levels - 1 ? w(combined) : rw(combined), w(diff), r(coarse), r(mip), w(ctx.output('output'))], push(i));

@@ -1,0 +1,137 @@
+// panel.glsl with cooperative matrices. A subgroup holds PIXELS pixels; between products they lie in its slab of shared
+// memory, f16, a pixel a row. The products take pixels as rows of matrix A and weights as matrix B:
+//
+//        in                 out                     out            the sums are f32; a whole panel of A is read
+//      +-----+            +-----+                 +-----+          before a sum is written over it. w^T panel is the
+//   px | A   |    *    in | w^T | (w by      =  px|     |          same with w read row by row, its rows in order.
+//      +-----+            +-----+  columns)       +-----+
+//
+// This way round, accumulators are written to shared memory, and operands read from it, in whole words on NVIDIA.
+// Weights come through shared memory too, STAGE_ROWS of w at a time, loaded once for all subgroups of the workgroup.
+
+layout(constant_id = 23) const uint PIXELS = 32;     // of a subgroup: a multiple of TILE_M
+layout(constant_id = 24) const uint STAGE_ROWS = 32; // of w at a time: a multiple of TILE_N and TILE_K
+
+const uint WORDS = WIDTH / 8;  // of 8 channels: how panels and weights are moved
+const uint PITCH = WORDS + 1;  // of a row in shared memory: rows that are used together lie in different banks
+const uint TURNS = PIXELS > SUBGROUP ? PIXELS / SUBGROUP : 1; // pixels an invocation puts and gets, one after the other
+const uint MS = PIXELS / TILE_M, NS = WIDTH / TILE_N, KS = WIDTH / TILE_K; // tiles
+
+shared uvec4 slab[SUBGROUPS * PIXELS * PITCH];
+shared uvec4 stage[STAGE_ROWS * PITCH];
+
+uint panelLane;   // pixel of the panel that put and get are about
+uint slabBase() { return gl_SubgroupID * PIXELS * PITCH; }
+uint firstPixel() { return (gl_WorkGroupID.x * SUBGROUPS + gl_SubgroupID) * PIXELS; }
+
+uint panelSelect(uint turn) {
+  // Where there are fewer pixels than invocations the last pixel is worked on several times, to the same result.
+  panelLane = min(turn * SUBGROUP + gl_SubgroupInvocationID, PIXELS - 1);
+  return min(firstPixel() + panelLane, geo.pixels - 1);
+}
+
+void panelPut4(uint i, vec4 v) {
+  uint at = slabBase() + panelLane * PITCH + i / 2;
+  if (i % 2 == 0) slab[at].xy = packQuad(v);
+  else slab[at].zw = packQuad(v);
+}
+
+vec4 panelGet4(uint i) {
+  uvec4 word = slab[slabBase() + panelLane * PITCH + i / 2];
+  return unpackQuad(i % 2 == 0 ? word.xy : word.zw);
+}
+
+void stageRows(uint base, uint rows) {
+  barrier();
+  UNROLL for (uint k = 0; k < rows * WORDS; k += SUBGROUP * SUBGROUPS) {
+    uint i = k + gl_LocalInvocationIndex;
+    if (i < rows * WORDS) stage[i / WORDS * PITCH + i % WORDS] = weights[base / 8 + i];
+  }
+  barrier();
+}
+
+void storeTile(Accumulator sum, uint m, uint n) {
+  matrixStore(HalfAccumulator(sum), slab, slabBase() + m * TILE_M * PITCH + n * TILE_N / 8, PITCH);
+}
+
+// panel = w panel, by `activate` through the activation; the sums of a tile at a time.
+void multiply(uint base, uint rows, bool activate) {
+  MatrixA a[MS * KS];
+  subgroupBarrier();
+  UNROLL for (uint m = 0; m < MS; ++m)
+    UNROLL for (uint k = 0; k < KS; ++k)
+      matrixLoad(a[m * KS + k], slab, slabBase() + m * TILE_M * PITCH + k * TILE_K / 8, PITCH, ROWS);
+  UNROLL for (uint first = 0; first < rows; first += STAGE_ROWS) {
+    uint count = min(STAGE_ROWS, rows - first);
+    stageRows(base + first * WIDTH, count);
+    UNROLL for (uint n = 0; n < count / TILE_N; ++n) {
+      Accumulator sum[MS];
+      UNROLL for (uint m = 0; m < MS; ++m) sum[m] = Accumulator(0.0);
+      UNROLL for (uint k = 0; k < KS; ++k) {
+        MatrixB b;
+        matrixLoad(b, stage, n * TILE_N * PITCH + k * TILE_K / 8, PITCH, COLUMNS);
+        UNROLL for (uint m = 0; m < MS; ++m) sum[m] = matrixMulAdd(a[m * KS + k], b, sum[m]);
+      }
+      UNROLL for (uint m = 0; m < MS; ++m) {
+        if (activate) UNROLL for (uint i = 0; i < sum[m].length(); ++i) sum[m][i] = sum[m][i] > 0.0 ? sum[m][i] : SLOPE * sum[m][i];
+        storeTile(sum[m], m, first / TILE_N + n);
+      }
+    }
+  }
+  subgroupBarrier();
+}
+
+void panelMul(uint base, uint rows) { multiply(base, rows, false); }
+void panelLayer(uint base) { multiply(base, WIDTH, true); }
+
+void panelMulT(uint base, uint rows) {
+  Accumulator sum[MS * NS];
+  subgroupBarrier();
+  UNROLL for (uint i = 0; i < MS * NS; ++i) sum[i] = Accumulator(0.0);
+  UNROLL for (uint first = 0; first < rows; first += STAGE_ROWS) {
+    uint count = min(STAGE_ROWS, rows - first);
+    stageRows(base + first * WIDTH, count);
+    UNROLL for (uint k = 0; k < count / TILE_K; ++k) {
+      MatrixA a[MS];
+      UNROLL for (uint m = 0; m < MS; ++m)
+        matrixLoad(a[m], slab, slabBase() + m * TILE_M * PITCH + (first + k * TILE_K) / 8, PITCH, ROWS);
+      UNROLL for (uint n = 0; n < NS; ++n) {
+        MatrixB b;
+        matrixLoad(b, stage, k * TILE_K * PITCH + n * TILE_N / 8, PITCH, ROWS);
+        UNROLL for (uint m = 0; m < MS; ++m) sum[m * NS + n] = matrixMulAdd(a[m], b, sum[m * NS + n]);
+      }
+    }
+  }
+  subgroupBarrier();
+  UNROLL for (uint m = 0; m < MS; ++m)
+    UNROLL for (uint n = 0; n < NS; ++n) storeTile(sum[m * NS + n], m, n);
+  subgroupBarrier();
+}
+
+// d * act'(a), eight channels.
+uvec2 gated(uvec2 d, uvec2 a) {
+  vec4 v = unpackQuad(d);
+  return packQuad(mix(SLOPE * v, v, greaterThan(unpackQuad(a), vec4(0))));
+}
+
+// Neighbouring invocations move neighbouring words of the panel.
+#define EACH_WORD(channels, body) \
+  subgroupBarrier(); \
+  UNROLL for (uint k = 0; k < PIXELS * (channels) / 8; k += SUBGROUP) { \
+    uint i = min(k + gl_SubgroupInvocationID, PIXELS * (channels) / 8 - 1), word = i % ((channels) / 8); \
+    uint p = firstPixel() + i / ((channels) / 8), at = slabBase() + i / ((channels) / 8) * PITCH + word; \
+    body \
+  } \
+  subgroupBarrier();
+
+#define PANEL_KEEP(store, first, channels) \
+  EACH_WORD(channels, if (p < geo.pixels) { store(((first) + p) * ((channels) / 8) + word, slab[at]); })
+
+#define PANEL_ACTIVATE(active, store, first) PANEL_KEEP(store, first, WIDTH)
+
+#define PANEL_GATE(gates, gatesFirst, store, first) \
+  EACH_WORD(WIDTH, \
+    uvec4 a = gates[((gatesFirst) + min(p, geo.pixels - 1)) * WORDS + word]; \
+    uvec4 d = uvec4(gated(slab[at].xy, a.xy), gated(slab[at].zw, a.zw)); \
+    slab[at] = d; \
+    if (p < geo.pixels) { store(((first) + p) * WORDS + word, d); })

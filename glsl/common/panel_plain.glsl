@@ -1,0 +1,87 @@
+// panel.glsl with plain arithmetic: one pixel an invocation, its channels in registers. The workgroup copies a part of the
+// matrix into shared memory, from which all invocations read the same address at the same time; f32 sums in the order of the
+// input channels. Unrolled, all of it: on llvmpipe a load of one address by all lanes is a scalar load only outside of loops,
+// and five times as fast; GPUs' compilers don't mind.
+
+const uint QUADS = WIDTH / 4;
+const uint STAGE_ROWS = WIDTH > 64 ? 4096 / WIDTH : WIDTH; // 16 KiB of rows at a time: all, but for W = 128
+const uint TURNS = 1;
+
+vec4 panel[QUADS];
+shared vec4 stage[STAGE_ROWS * QUADS];
+
+// No early return for invocations past the end: code under a condition is slower on drivers that run lanes under a mask.
+// They work on the last pixel again.
+uint panelSelect(uint turn) { return min(gl_GlobalInvocationID.x, geo.pixels - 1); }
+
+void panelPut4(uint i, vec4 v) { panel[i] = v; }
+vec4 panelGet4(uint i) { return panel[i]; }
+
+void stageRows(uint base, uint rows) {
+  barrier();
+  [[unroll]] for (uint k = 0; k < rows * QUADS; k += gl_WorkGroupSize.x) {
+    uint i = k + gl_LocalInvocationID.x;
+    if (i < rows * QUADS) stage[i] = weights[base / 4 + i];
+  }
+  barrier();
+}
+
+void panelMul(uint base, uint rows) {
+  vec4 result[QUADS];
+  [[unroll]] for (uint first = 0; first < rows; first += STAGE_ROWS) {
+    stageRows(base + first * WIDTH, min(STAGE_ROWS, rows - first));
+    [[unroll]] for (uint o = 0; o < min(STAGE_ROWS, rows - first) / 4; ++o) {
+      vec4 sum = vec4(0);
+      [[unroll]] for (uint i = 0; i < QUADS; ++i) {
+        uint at = o * WIDTH + i;
+        sum.x += dot(stage[at], panel[i]);
+        sum.y += dot(stage[at + QUADS], panel[i]);
+        sum.z += dot(stage[at + 2 * QUADS], panel[i]);
+        sum.w += dot(stage[at + 3 * QUADS], panel[i]);
+      }
+      result[first / 4 + o] = sum;
+    }
+  }
+  [[unroll]] for (uint o = 0; o < rows / 4; ++o) panel[o] = result[o];
+}
+
+void panelMulT(uint base, uint rows) {
+  vec4 result[QUADS];
+  [[unroll]] for (uint i = 0; i < QUADS; ++i) result[i] = vec4(0);
+  [[unroll]] for (uint first = 0; first < rows; first += STAGE_ROWS) {
+    stageRows(base + first * WIDTH, min(STAGE_ROWS, rows - first));
+    [[unroll]] for (uint i = 0; i < QUADS; ++i) {
+      [[unroll]] for (uint o = 0; o < min(STAGE_ROWS, rows - first) / 4; ++o) {
+        uint at = o * WIDTH + i;
+        vec4 d = panel[first / 4 + o];
+        result[i] += stage[at] * d.x;
+        result[i] += stage[at + QUADS] * d.y;
+        result[i] += stage[at + 2 * QUADS] * d.z;
+        result[i] += stage[at + 3 * QUADS] * d.w;
+      }
+    }
+  }
+  [[unroll]] for (uint i = 0; i < QUADS; ++i) panel[i] = result[i];
+}
+
+void panelLayer(uint base) { panelMul(base, WIDTH); }
+
+#define PANEL_KEEP(store, first, channels) \
+  [[unroll]] for (uint i = 0; i < (channels) / 4; ++i) { \
+    panel[i] = stored(panel[i]); \
+    store(((first) + panelSelect(0)) * ((channels) / 4) + i, packQuad(panel[i])); \
+  }
+
+#define PANEL_ACTIVATE(active, store, first) \
+  [[unroll]] for (uint i = 0; i < QUADS; ++i) { \
+    uint at = ((first) + panelSelect(0)) * QUADS + i; \
+    panel[i] = stored(mix(SLOPE * panel[i], panel[i], active(panel[i], at))); \
+    store(at, packQuad(panel[i])); \
+  }
+
+#define PANEL_GATE(gates, gatesFirst, store, first) \
+  [[unroll]] for (uint i = 0; i < QUADS; ++i) { \
+    vec4 a = unpackQuad(gates[((gatesFirst) + panelSelect(0)) * QUADS + i]); \
+    panel[i] = stored(mix(SLOPE * panel[i], panel[i], greaterThan(a, vec4(0)))); \
+    store(((first) + panelSelect(0)) * QUADS + i, packQuad(panel[i])); \
+  }

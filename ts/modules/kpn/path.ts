@@ -1,0 +1,110 @@
+// Which shader path the layers take (KHR or NV cooperative matrices, or plain arithmetic), and what its kernels are built and
+// launched with: glsl/common/path.glsl, panel.glsl, kpn/mulw.comp.
+
+import { GpuError } from '../../errors.js';
+import { testedPath, type MatrixPath, type PathName, type TileShape } from '../../gpu/matrix.js';
+import type { DeviceInfo } from '../../gpu/types.js';
+import type { NodeDesc } from '../../graph/types.js';
+
+export const PATHS = ['auto', 'khr', 'nv', 'plain'] as const;
+
+/** A path with a shape where it has one. */
+export type LayerPath = { name: 'plain' } | { name: MatrixPath; tile: TileShape };
+
+/** How a kernel is built for a path: laid over a node. */
+export interface Launch {
+  variant: string;
+  spec: NonNullable<NodeDesc['spec']>;
+  groups: [number, number, number];
+  subgroupSize?: number;
+  fullSubgroups?: boolean;
+}
+
+/**
+ * The path that `asked` means on a device. `auto`: NV, else KHR, where they pass the self-test; plain on CPU drivers, which
+ * are no faster with matrices. `warn` hears of a path that the device lists and gets wrong.
+ * @throws GpuError NO_PATH where the path asked for isn't there
+ */
+export function choosePath(info: DeviceInfo, asked: string, warn: (message: string) => void, tested = testedPath): LayerPath {
+  if (asked === 'plain' || (asked === 'auto' && info.type === 'cpu')) return { name: 'plain' };
+  const reasons: string[] = [];
+  for (const name of asked === 'auto' ? (['nv', 'khr'] as const) : [asked as MatrixPath]) {
+    const state = tested(info, name);
+    if ('shape' in state) return { name, tile: state.shape };
+    reasons.push(state.why);
+    if (asked === 'auto' && state.wrong) warn(`${info.name}, ${info.driverName} ${info.driverInfo}: path ${name} is left out, because ${state.why}`);
+  }
+  if (asked === 'auto') return { name: 'plain' };
+  const there = (['khr', 'nv'] as const).filter((name) => name !== asked && 'shape' in tested(info, name));
+  throw new GpuError('NO_PATH', `${info.name} has no path ${asked}: ${reasons.join('; ')}`, { hint: `there is: ${[...there, 'plain'].join(', ')}; auto takes the fastest` });
+}
+
+/** Invocations of a subgroup: what shapes are listed for. */
+const subgroupOf = (info: DeviceInfo): number => info.subgroup.size;
+
+function subgroups(info: DeviceInfo): Pick<Launch, 'subgroupSize' | 'fullSubgroups'> {
+  const { size, sizeControl, fullSubgroups } = info.subgroup;
+  return { ...(sizeControl ? { subgroupSize: size } : {}), ...(fullSubgroups ? { fullSubgroups } : {}) };
+}
+
+const variantOf = (path: LayerPath, info: DeviceInfo): string => (path.name !== 'plain' && info.type === 'cpu' ? `${path.name}.rolled` : path.name);
+
+const tileSpec = (info: DeviceInfo, tile: TileShape, perGroup: number): Launch['spec'] => ({
+  0: subgroupOf(info) * perGroup, 18: tile.m, 19: tile.n, 20: tile.k, 21: subgroupOf(info), 22: perGroup,
+});
+
+/** Bytes of a row of `width` f16 channels in shared memory (PITCH). */
+const pitch = (width: number): number => 2 * width + 16;
+
+/** fwd and bck over `pixels` pixels. `spec`: constants of the model; `local`: invocations a workgroup of the plain path. */
+export function panelLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, pixels: number): Launch {
+  if (path.name === 'plain') return { variant: 'plain', spec, groups: [Math.ceil(pixels / (spec[0] as number)), 1, 1] };
+  const subgroup = subgroupOf(info);
+  const shared = info.limits.maxComputeSharedMemorySize;
+  // A pixel an invocation, or two where subgroups are small: each weight that is loaded serves more pixels.
+  const panel = Math.max(path.tile.m, subgroup, 16);
+  let perGroup = 4;
+  let rows = width;
+  while (perGroup > 1 && perGroup * subgroup > info.limits.maxComputeWorkGroupInvocations) perGroup /= 2;
+  const bytes = (): number => (perGroup * panel + rows) * pitch(width);
+  while (bytes() > shared && rows > 32) rows /= 2;
+  while (bytes() > shared && perGroup > 1) perGroup /= 2;
+  return {
+    variant: variantOf(path, info), spec: { ...spec, ...tileSpec(info, path.tile, perGroup), 23: panel, 24: rows },
+    groups: [Math.ceil(pixels / (panel * perGroup)), 1, 1], ...subgroups(info),
+  };
+}
+
+/** mulw: how many partial sums it leaves, and its launch. */
+export interface GradientLaunch extends Launch {
+  parts: number;
+}
+
+/** mulw over `pixels` pixels. */
+export function gradientLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number): GradientLaunch {
+  const cpu = info.type === 'cpu';
+  if (path.name === 'plain') {
+    // A part is RUN pixels where loops are slow (CPU drivers), else as many runs as keep the parts few.
+    const run = width > 64 ? 32 : 64;
+    const runs = cpu ? 1 : Math.max(1, Math.ceil(pixels / (run * 256)));
+    const parts = Math.ceil(pixels / (run * runs));
+    const columns = 32; // two an invocation
+    return { variant: 'plain', spec: { ...spec, 0: columns / 2, 16: run, 17: runs }, groups: [parts, layers + 1, width / columns], parts };
+  }
+  const block = 32;
+  const blocks = (width / block) ** 2;
+  let perGroup = blocks;
+  while (perGroup * subgroupOf(info) > info.limits.maxComputeWorkGroupInvocations) perGroup /= 2;
+  let run = 64;
+  while (2 * run * pitch(width) > info.limits.maxComputeSharedMemorySize) run /= 2;
+  const runs = Math.max(1, Math.ceil(pixels / (run * 128)));
+  const parts = Math.ceil(pixels / (run * runs));
+  return {
+    variant: variantOf(path, info), spec: { ...spec, ...tileSpec(info, path.tile, perGroup), 16: run, 17: runs, 25: block },
+    groups: [parts, layers + 1, blocks / perGroup], parts, ...subgroups(info),
+  };
+}
+
+/** The path's name for people: "khr 8x8x8". */
+export const describePath = (path: LayerPath): string => (path.name === 'plain' ? 'plain' : `${path.name} ${path.tile.m}x${path.tile.n}x${path.tile.k}`);
+export type { PathName };
