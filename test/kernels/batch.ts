@@ -4,7 +4,7 @@ import type { ModelSpec } from '../../ts/model/spec.js';
 import { hyperBytes, STATE_BYTES, type Hyper } from '../../ts/modules/kpn-t/state.js';
 import { type PictureKind, applyForward, down, makeImage, random, toHalf } from '../reference/index.js';
 import { testWeights, tilesOf } from './step-cases.js';
-import { bytesOf, geometryOfCase, type Snapshot, type StepCase, values } from './step-run.js';
+import { bytesOf, geometryOfCase, type Snapshot, type StepCase, storageOf, values } from './step-run.js';
 
 export interface Batch {
   c: StepCase;
@@ -47,15 +47,19 @@ export function batchOf(c: StepCase, seed = 1): Batch {
   const { model, tiles } = c;
   const g = geometryOfCase(c);
   const signed = (n: number, size: number): Float64Array => Float64Array.from({ length: n }, () => size * (2 * next() - 1));
-  const half = (n: number, size: number): Uint8Array => bytesOf(signed(n, size), 'f16');
+  const storage = storageOf(c);
+  const half = (n: number, size: number): Uint8Array => bytesOf(signed(n, size).map(toHalf), storage);
   const single = (n: number, size: number): Uint8Array => bytesOf(signed(n, size), 'f32');
   const scale = 64;
   const weights = c.weights!.map(toHalf);
   // Outputs whose taps sum to far more than 0, some beyond the guard.
-  const K = bytesOf(Float64Array.from({ length: 16 * g.pixels }, (_, i) => (i % 16 === 3 ? 11 : 2) * next() + (i % 16 === 15 ? -1 : 0.2)), 'f16');
-  const contents: Snapshot = new Map(Object.entries({
-    geometry: g.bytes, noise: bytesOf(tiles.flatMap((t) => [t.noise.a, t.noise.b]), 'f32'),
+  const K = bytesOf(Float64Array.from({ length: 16 * g.pixels }, (_, i) => (i % 16 === 3 ? 11 : 2) * next() + (i % 16 === 15 ? -1 : 0.2)).map(toHalf), storage);
+  const data = {
+    noise: bytesOf(tiles.flatMap((t) => [t.noise.a, t.noise.b]), 'f32'),
     img: bytesOf(rgbaOf(c, 'input'), c.formats!.input), ref: bytesOf(rgbaOf(c, 'reference'), c.formats!.ref),
+  };
+  const contents: Snapshot = new Map(Object.entries({
+    geometry: g.bytes, ...data, 'frozen noiseab': data.noise, 'frozen input': data.img, 'frozen ref': data.ref,
     rounded: bytesOf(weights, 'f32'), w: bytesOf(weights, 'f16'), state: runningState(scale), hyper: hyperBytes(HYPER),
     mip: half(4 * g.mipPixels, 1), detail: half(4 * g.pixels, 0.3), A: half((model.layers + 1) * g.pixels * model.width, 1), K,
     O: single(4 * g.pixels, 1), dOdIa: single(4 * g.pixels, 1), dEdO: single(4 * g.pixels, 2), dEdI: single(4 * g.pixels, 2), up2T: single(4 * g.pixels, 2),
@@ -80,9 +84,9 @@ function fillFiltered({ c, contents }: Batch): void {
       const { first, width, height } = g.levels[level]!;
       const n = width * height;
       const at = first + tile * n;
-      const picture = values(contents.get(model.combine === 'prediff' ? 'detail' : 'mip')!, 'f16', 4 * at, 4 * n);
+      const picture = values(contents.get(model.combine === 'prediff' ? 'detail' : 'mip')!, storageOf(c), 4 * at, 4 * n);
       const taps = makeImage(width, height, 3, picture.filter((_, i) => i % 4 < 3));
-      const own = applyForward(model, taps, values(contents.get('K')!, 'f16', 16 * at, 16 * n));
+      const own = applyForward(model, taps, values(contents.get('K')!, storageOf(c), 16 * at, 16 * n));
       I.set(own.data.map(Math.fround), 4 * at);
       if (level + 1 === model.levels) continue;
       const coarse = down(own, model.pyramid);

@@ -1,11 +1,11 @@
 // What each kernel must compute from given inputs, by the reference (test/reference), and how far from that it may be.
 //
-// The bounds are derived, not fitted. u = 2^-24 is the relative error of one f32 operation, h(v) that of storing v as f16
-// (2^-11 |v|, or half of f16's least spacing). A sum of n terms in any order is off by at most n u T, T the sum of the
-// absolute values of its terms; functions are as exact as Vulkan requires of them (division 2.5 ulp = 5u, inversesqrt 2 ulp,
-// sqrt the two together, exp 3 + 2|x| ulp, log2 3 ulp). T is found by running the reference with absolute values: all
-// resamplings have weights >= 0. Each function says its count of roundings N. Constants add up to more roundings than there
-// are, never to another order of magnitude: a term that is missing or has another weight is far outside.
+// The bounds are derived, not fitted. u = 2^-24 is the relative error of one f32 operation. A sum of n terms in any order is
+// off by at most n u T, T the sum of the absolute values of its terms; functions are as exact as Vulkan requires of them
+// (division 2.5 ulp = 5u, inversesqrt 2 ulp, sqrt the two together, exp 3 + 2|x| ulp, log2 3 ulp). T is found by running the
+// reference with absolute values: all resamplings have weights >= 0. Each function says its count of roundings N. Constants add
+// up to more roundings than there are, never to another order of magnitude: a term that is missing or has another weight is far
+// outside. What is then stored as f16 must be the rounding of a number within the bound (`compare`).
 import {
   type AdamOptions, type Image, type ModelOptions, type Noise, TAPS, activate, activationSlope, adamStep, addScaled, applyBackward,
   applyForward, blendWeightSlope, channels, contexts, down, downTransposed, gradientNorm, guardedSum,
@@ -16,22 +16,16 @@ import {
 export interface Expected {
   value: Float64Array;
   bound: Float64Array;
-  /** Where values, known to within their bounds, may have become infinite by being stored. */
-  limit?: number;
+  /** Given where the value is stored in the batch's format, multiplied by this: it is rounded, and infinite past its range. */
+  stored?: number;
 }
 
-/** What is stored as f16, multiplied by `scale`, is infinite from here on. */
-export const halfLimit = (scale = 1): number => 65520 / scale;
-
 export const u = 2 ** -24;
-
-/** Error of storing v as f16, of values kept multiplied by `scale`. */
-export const h = (v: number, scale = 1): number => Math.max(2 ** -11 * Math.abs(v), 2 ** -25 / scale);
 
 const abs = (image: Image): Image => makeImage(image.width, image.height, image.channels, image.data.map(Math.abs));
 const rgb = (image: Image): Image => channels(image, 0, 3);
 const expected = (value: Float64Array, bound: (v: number, i: number) => number): Expected => ({ value, bound: value.map(bound) });
-const stored = (e: Expected, scale = 1): Expected => ({ ...e, limit: halfLimit(scale) });
+const stored = (e: Expected, scale = 1): Expected => ({ ...e, stored: scale });
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
 const map3 = (image: Image, f: (value: number, p: number, c: number) => number): Image =>
   makeImage(image.width, image.height, 3, rgb(image).data.map((v, i) => f(v, Math.floor(i / 3), i % 3)));
@@ -41,20 +35,21 @@ export function boxMip(input: Image, level: number): Expected {
   let exact = rgb(input);
   let terms = abs(exact);
   for (let i = 0; i < level; i++) [exact, terms] = [down(exact, 'box'), down(terms, 'box')];
-  return expected(exact.data, (v, i) => h(v) + (level === 0 ? 0 : 4 ** level * u * terms.data[i]!));
+  return stored(expected(exact.data, (_, i) => (level === 0 ? 0 : 4 ** level * u * terms.data[i]!)));
 }
 
-/** down of the stored image: 25 terms and their weights: N = 27. `stored`: as f16. */
-export function downOnce(model: ModelOptions, fine: Image, stored: boolean): Expected {
+/** down of an image: 25 terms and their weights: N = 27. */
+export function downOnce(model: ModelOptions, fine: Image, isStored: boolean): Expected {
   const terms = down(abs(rgb(fine)), model.pyramid);
-  return expected(down(rgb(fine), model.pyramid).data, (v, i) => (stored ? h(v) : 0) + 27 * u * terms.data[i]!);
+  const e = expected(down(rgb(fine), model.pyramid).data, (_, i) => 27 * u * terms.data[i]!);
+  return isStored ? stored(e) : e;
 }
 
 /** detail: 9 terms, their weights, a difference: N = 12. */
 export function detail(model: ModelOptions, M: Image, coarse: Image): Expected {
   const enlarge = (c: Image): Image => up2(c, M.width, M.height, model.pyramid, model.up);
   const terms = addScaled(abs(M), enlarge(abs(coarse)), 1);
-  return stored(expected(addScaled(M, enlarge(coarse), -1).data, (v, i) => h(v) + 12 * u * terms.data[i]!));
+  return stored(expected(addScaled(M, enlarge(coarse), -1).data, (_, i) => 12 * u * terms.data[i]!));
 }
 
 interface Seen {
@@ -115,10 +110,10 @@ export function context(model: ModelOptions, seen: Seen): Expected {
         } else if (c === sigmaChannel) {
           e = relative ? (error / s / Math.LN2 + 8 * u * Math.abs(Math.log2(s)) + 2 ** -21) / 8 : error;
         }
-        bound[at] = e === 0 && Number.isInteger(value[at]!) ? 0 : h(value[at]!) + e;
+        bound[at] = e;
       }
     }
-  return { value, bound, limit: halfLimit() };
+  return stored({ value, bound });
 }
 
 /** Sum of the absolute values of the terms of a layer's product. */
@@ -130,17 +125,17 @@ export function hidden(model: ModelOptions, weights: Float64Array, layer: number
   const z = multiply(mlpShape(model), weights, layer, input);
   const terms = layerTerms(model, weights, layer, input);
   const value = z.map((v) => activate(model.act, v));
-  return stored(expected(value, (v, i) => {
+  return stored(expected(value, (_, i) => {
     const e = (model.width + 2) * u * terms[i]!;
     const slope = z[i]! < -e ? Math.abs(activationSlope(model.act, z[i]!)) : 1;
-    return h(v) + slope * e;
+    return slope * e;
   }));
 }
 
 /** K: W terms. */
 export function outputs(model: ModelOptions, weights: Float64Array, input: Float64Array): Expected {
   const terms = layerTerms(model, weights, model.layers, input);
-  return stored(expected(multiply(mlpShape(model), weights, model.layers, input), (v, i) => h(v) + (model.width + 2) * u * terms[i]!));
+  return stored(expected(multiply(mlpShape(model), weights, model.layers, input), (_, i) => (model.width + 2) * u * terms[i]!));
 }
 
 /**
@@ -310,12 +305,12 @@ export function kernelGradient(model: ModelOptions, { taps, K, I, d, g, post, co
       TAPS.forEach(([dx, dy], t) => {
         const factor = model.apply === 'softmax' ? model.sharp * k[t]! : isGuarded(Kt[t]!) ? 0 : 1 / divisor;
         const along = sum(pixel(taps, x + dx, y + dy).map((v, c) => Math.abs(v) * G[c]!)) + mean;
-        bound[16 * p + t] = h(value[16 * p + t]!, scale) + factor * (along * (kernelError(model, Kt) + 14 * u) + meanError);
+        bound[16 * p + t] = factor * (along * (kernelError(model, Kt) + 14 * u) + meanError);
       });
       const terms = sum([0, 1, 2].map((c) => Math.abs(g.data[g.channels * p + c]! * d.data[3 * p + c]!)));
-      bound[16 * p + 15] = h(value[16 * p + 15]!, scale) + 20 * u * terms * blendWeightSlope(model.ablend, K[16 * p + 15]!);
+      bound[16 * p + 15] = 20 * u * terms * blendWeightSlope(model.ablend, K[16 * p + 15]!);
     }
-  return { value, bound, limit: halfLimit(scale) };
+  return stored({ value, bound }, scale);
 }
 
 /** dE/dA_{l-1} from dE/dA_l: as many terms as rows, the slope: N = rows + 2. */
@@ -332,11 +327,7 @@ export function layerGradient(model: ModelOptions, weights: Float64Array, layer:
         terms[p * W + i]! += Math.abs(term);
       }
   const slopes = A.map((a) => activationSlope(model.act, a));
-  return {
-    value: value.map((v, i) => v * slopes[i]!),
-    bound: value.map((v, i) => h(v * slopes[i]!, scale) + (rows + 2) * u * terms[i]! * slopes[i]!),
-    limit: halfLimit(scale),
-  };
+  return stored({ value: value.map((v, i) => v * slopes[i]!), bound: terms.map((v, i) => (rows + 2) * u * v * slopes[i]!) }, scale);
 }
 
 /** dE/dw of matrix `layer`, (rows, W), over all pixels: `n` roundings in the longest sum. */

@@ -6,6 +6,9 @@ import { runNodes } from './harness.js';
 import { Tensors } from './step-check.js';
 import type { StepCase } from './step-run.js';
 
+/** Variants of kernels by what images are kept as, and the parameters of a case that make kpn-t take them. */
+export const STORAGES = [['f16', {}], ['f32', { deriv: 1 }]] as const;
+
 export interface KernelTest {
   /** Of the nodes. */
   label: RegExp;

@@ -2,7 +2,7 @@
 import { useDevice } from '../unit/gpu-harness.js';
 import { caseOf } from './batch.js';
 import { testKernel } from './kernel-test.js';
-import { PATHS } from './paths.js';
+import { LAYER_VARIANTS } from './paths.js';
 import { checkBck, onLevels } from './step-check.js';
 
 const gpu = useDevice();
@@ -14,9 +14,9 @@ const models = [
   { combine: 'blend', apply: 'softmax', ablend: 'const', act: 'lrelu', layers: 1, width: 64 },
 ] as const;
 
-describe.each(PATHS)('%s', (path) => {
+describe.each(LAYER_VARIANTS)('variant %s', (_variant, more) => {
   test.each(models.map((m) => [Object.values(m).join(' '), m] as const))('%s', async (_, model) => {
-    const c = caseOf(model, [13, 9], 3, { path });
+    const c = caseOf(model, [13, 9], 3, more);
     await testKernel(gpu.device, c, { label: /^bck$/, outputs: ['dEdA'], check: (t, weights) => onLevels(checkBck, t, weights) });
   });
 });

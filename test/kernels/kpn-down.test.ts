@@ -3,7 +3,7 @@ import { MIP_DEPTH } from '../../ts/modules/kpn/geometry.js';
 import { useDevice } from '../unit/gpu-harness.js';
 import { batchOf, caseOf } from './batch.js';
 import { runNodes } from './harness.js';
-import { combinations, testKernel } from './kernel-test.js';
+import { STORAGES, combinations, testKernel } from './kernel-test.js';
 import { Tensors, checkDown, checkDownI, onLevels } from './step-check.js';
 
 const gpu = useDevice();
@@ -13,21 +13,21 @@ const shapes = [[1, 1, 3], [1, 6, 2], [5, 3, 7], [33, 18, 6]] as const;
 const rows = combinations({ pyramid: ['binomial', 'box'], combine: ['blend', 'prediff'], shape: shapes } as const);
 const inPlace = rows.filter(([, { pyramid, shape }]) => pyramid === 'binomial' || shape[2] > MIP_DEPTH);
 
-test.each(inPlace)('f16: %s', async (_, row) => {
+describe.each(STORAGES)('variant %s', (_storage, params) => test.each(inPlace)('%s', async (_, row) => {
   const { pyramid, combine, shape: [width, height, levels] } = row;
   const count = combine === 'prediff' ? levels + 1 : levels;
   const first = pyramid === 'box' ? MIP_DEPTH : 1;
-  const c = caseOf({ pyramid, combine, levels }, [width, height]);
+  const c = caseOf({ pyramid, combine, levels }, [width, height], 2, { params });
   const batch = batchOf(c);
   const result = await runNodes(gpu.device, c, /^mip \d/, batch.contents);
   onLevels(checkDown, new Tensors(c, result, batch.scale), undefined, first, count);
   // What is not the kernel's to write stays: the levels before the first, and every alpha is 1 where it writes.
   const before = new Tensors(c, batch.contents, 1);
   const after = new Tensors(c, result, 1);
-  for (let level = 0; level < first; level++) expect(after.image('mip', 'f16', level, 1, 4)).toEqual(before.image('mip', 'f16', level, 1, 4));
-});
+  for (let level = 0; level < first; level++) expect(after.image('mip', 'stored', level, 1, 4)).toEqual(before.image('mip', 'stored', level, 1, 4));
+}));
 
-test.each(combinations({ pyramid: ['box', 'binomial'], shape: shapes } as const))('float: %s', async (_, row) => {
+test.each(combinations({ pyramid: ['box', 'binomial'], shape: shapes } as const))('variant float: %s', async (_, row) => {
   const { pyramid, shape: [width, height, levels] } = row;
   const c = caseOf({ pyramid, combine: 'postdiff', levels }, [width, height], 3);
   await testKernel(gpu.device, c, { label: /^down /, outputs: ['downI'], check: (t) => onLevels(checkDownI, t, undefined, 1) });

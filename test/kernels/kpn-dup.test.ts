@@ -9,14 +9,14 @@ import { bytesOf, values } from './step-run.js';
 const gpu = useDevice();
 const factors = { pyramid: ['box', 'binomial'], up: ['bspline', 'bilinear'], shape: [[1, 1, 2], [2, 1, 3], [3, 5, 3], [12, 17, 4]] } as const;
 
-test.each(combinations({ combine: ['blend', 'prediff'], ...factors } as const))('f32: %s', async (_, row) => {
+test.each(combinations({ combine: ['blend', 'prediff'], ...factors } as const))('variant f32: %s', async (_, row) => {
   const { combine, pyramid, up, shape: [width, height, levels] } = row;
   const c = caseOf({ combine, pyramid, up, levels }, [width, height], 3);
   // In place: level 0 is the loss's.
   await testKernel(gpu.device, c, { label: /^dup /, outputs: [], check: (t) => onLevels(checkDup, t, undefined, 1) });
 });
 
-test.each(combinations(factors))('part: %s', async (_, row) => {
+test.each(combinations(factors))('variant part: %s', async (_, row) => {
   const { pyramid, up, shape: [width, height, levels] } = row;
   const c = caseOf({ combine: 'postdiff', pyramid, up, levels }, [width, height], 2);
   await testKernel(gpu.device, c, { label: /^part /, outputs: ['up2T'], check: (t) => onLevels(checkPart, t, undefined, 1) });

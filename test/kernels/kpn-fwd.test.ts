@@ -2,7 +2,7 @@
 import { useDevice } from '../unit/gpu-harness.js';
 import { caseOf } from './batch.js';
 import { testKernel } from './kernel-test.js';
-import { PATHS } from './paths.js';
+import { LAYER_VARIANTS } from './paths.js';
 import { checkFwd, onLevels } from './step-check.js';
 
 const gpu = useDevice();
@@ -14,10 +14,10 @@ const models = [
   { context: 'wnorm', width: 64, ablend: 'const' },
 ] as const;
 
-describe.each(PATHS)('%s', (path) => {
+describe.each(LAYER_VARIANTS)('variant %s', (_variant, more) => {
   test.each(models.map((m) => [Object.values(m).join(' '), m] as const))('%s', async (_, model) => {
     // 13 x 9 is no multiple of any workgroup's or panel's size.
-    const c = caseOf(model, [13, 9], 3, { path });
+    const c = caseOf(model, [13, 9], 3, more);
     await testKernel(gpu.device, c, { label: /^fwd$/, outputs: ['A', 'K', 'I'], check: (t, weights) => onLevels(checkFwd, t, weights) });
   });
 });

@@ -2,7 +2,7 @@
 import { useDevice } from '../unit/gpu-harness.js';
 import { caseOf } from './batch.js';
 import { testKernel } from './kernel-test.js';
-import { PATHS } from './paths.js';
+import { LAYER_VARIANTS } from './paths.js';
 import { checkParts } from './step-check.js';
 
 const gpu = useDevice();
@@ -14,9 +14,9 @@ const cases = [
   { width: 128, layers: 1, size: [7, 5] },
 ] as const;
 
-describe.each(PATHS)('%s', (path) => {
+describe.each(LAYER_VARIANTS)('variant %s', (_variant, more) => {
   test.each(cases.map((c) => [JSON.stringify(c), c] as const))('%s', async (_, { width, layers, size }) => {
-    const c = caseOf({ width, layers }, size, 3, { path });
+    const c = caseOf({ width, layers }, size, 3, more);
     await testKernel(gpu.device, c, { label: /^mulw$/, outputs: ['parts'], check: checkParts });
   });
 });

@@ -1,7 +1,7 @@
 // kpn/up: O of every level from I and the coarser O, what the blend weight multiplies, and the module's output (SPEC 1.6).
 import { useDevice } from '../unit/gpu-harness.js';
 import { caseOf } from './batch.js';
-import { combinations, testKernel } from './kernel-test.js';
+import { STORAGES, combinations, testKernel } from './kernel-test.js';
 import { checkUp, onLevels } from './step-check.js';
 
 const gpu = useDevice();
@@ -10,8 +10,8 @@ const rows = combinations({
   combine: ['blend', 'prediff', 'postdiff'], pyramid: ['box', 'binomial'], up: ['bspline', 'bilinear'], shape: [[1, 1, 2], [6, 1, 3], [7, 11, 5], [9, 4, 1]],
 } as const);
 
-test.each(rows)('%s', async (_, row) => {
+describe.each(STORAGES)('variant %s', (_storage, params) => test.each(rows)('%s', async (_, row) => {
   const { combine, pyramid, up, shape: [width, height, levels] } = row;
-  const c = caseOf({ combine, pyramid, up, levels }, [width, height], 3);
-  await testKernel(gpu.device, c, { label: /^up \d/, outputs: ['O', 'dOdIa', 'output'], check: (t) => onLevels(checkUp, t) });
-});
+  const c = caseOf({ combine, pyramid, up, levels }, [width, height], 3, { params });
+  await testKernel(gpu.device, c, { label: /^up \d$/, outputs: ['O', 'dOdIa', 'output'], check: (t) => onLevels(checkUp, t) });
+}));

@@ -1,11 +1,15 @@
 // The shader paths of the layers (kpn-t's parameter `path`) that the first device can run: tests of fwd, bck and mulw, and
-// some whole steps, run once for each. A new path needs a line here.
+// some whole steps, run once for each. A new path needs its name here.
 import { listDevices } from '../../ts/gpu/index.js';
+import { testedPath } from '../../ts/gpu/matrix.js';
+import type { StepCase } from './step-run.js';
 
-const { features } = listDevices()[0]!;
+const device = listDevices()[0]!;
 
-export const PATHS: readonly string[] = [
-  'plain',
-  ...(features.khrCooperativeMatrix ? ['khr'] : []),
-  ...(features.nvCooperativeMatrix ? ['nv'] : []),
+export const PATHS: readonly string[] = ['plain', ...(['khr', 'nv'] as const).filter((name) => 'shape' in testedPath(device, name))];
+
+/** What kernels of the layers are built as, and how a case asks for it: a path, or f32 where derivatives are checked. */
+export const LAYER_VARIANTS: readonly (readonly [string, Pick<StepCase, 'path' | 'params'>])[] = [
+  ...PATHS.map((path) => [path, { path }] as const),
+  ['f32', { params: { deriv: 1 } }],
 ];

@@ -6,24 +6,31 @@ import { readState } from '../../ts/modules/kpn-t/state.js';
 import { channels, type Image, makeImage, mlpShape, noiseGain, rowsOf, toHalf, type AdamOptions, gradientNorm } from '../reference/index.js';
 import * as expect_ from './expected.js';
 import { type Expected } from './expected.js';
-import { geometryOfCase, type Snapshot, type StepCase, values } from './step-run.js';
+import { geometryOfCase, type PictureFormat, type Snapshot, storageOf, type StepCase, values } from './step-run.js';
 
-/** Throws for the element that is furthest out of its bound; NaN is out of any. */
-export function compare(what: string, device: ArrayLike<number>, { value, bound, limit = Infinity }: Expected): void {
+/** A number as the batch's format keeps it. */
+const roundTo = { f16: toHalf, f32: Math.fround } as const;
+
+/**
+ * Throws for the element that is furthest out of its bound; NaN is out of any. Stored values must be the rounding of a number
+ * within the bound: lie between the rounded ends.
+ */
+export function compare(what: string, device: ArrayLike<number>, { value, bound, stored }: Expected, format: PictureFormat = 'f16'): void {
   if (device.length !== value.length) throw new Error(`${what}: ${device.length} values, expected ${value.length}`);
+  const round = (v: number): number => (stored === undefined ? v : roundTo[format](v * stored) / stored);
   let worst = -1;
   let excess = 0;
   let count = 0;
   for (let i = 0; i < value.length; i++) {
-    if (device[i] === value[i]) continue;
     const error = Math.abs(device[i]! - value[i]!);
-    if (error <= bound[i]! || (Math.abs(device[i]!) === Infinity && Math.abs(value[i]!) + bound[i]! >= limit && Math.sign(device[i]!) * value[i]! > -bound[i]!)) continue;
+    if (device[i] === value[i] || error <= bound[i]!) continue;
+    if (device[i]! >= round(value[i]! - bound[i]!) && device[i]! <= round(value[i]! + bound[i]!)) continue;
     count++;
-    const ratio = Number.isNaN(error) ? Infinity : error / bound[i]!;
+    const ratio = Number.isNaN(error) ? Infinity : error / Math.max(bound[i]!, Math.abs(round(value[i]!) - value[i]!));
     if (worst < 0 || ratio > excess) [worst, excess] = [i, ratio];
   }
   if (worst >= 0)
-    throw new Error(`${what}: ${count} of ${value.length} values are out of bounds; the worst, at ${worst}: ${device[worst]}, expected ${value[worst]} +- ${bound[worst]} (${excess.toPrecision(3)} times)`);
+    throw new Error(`${what}: ${count} of ${value.length} values are out of bounds; the worst, at ${worst}: ${device[worst]}, expected ${value[worst]} +- ${bound[worst]}${stored === undefined ? '' : `, rounded ${round(value[worst]!)}`} (${excess.toPrecision(3)} times)`);
 }
 
 export const exactly = (value: Float64Array): Expected => ({ value, bound: new Float64Array(value.length) });
@@ -32,6 +39,8 @@ export const exactly = (value: Float64Array): Expected => ({ value, bound: new F
 export class Tensors {
   readonly geometry;
   readonly outs: number;
+  /** What the batch's images and activations are kept as. */
+  readonly storage: PictureFormat;
 
   constructor(
     readonly c: StepCase,
@@ -39,8 +48,13 @@ export class Tensors {
     /** Of the gradients, during the frame. */
     readonly scale: number,
   ) {
+    this.storage = storageOf(c);
     this.geometry = geometryOfCase(c);
     this.outs = mlpShape(c.model).outputs;
+  }
+
+  compare(what: string, device: ArrayLike<number>, e: Expected): void {
+    compare(what, device, e, this.storage);
   }
 
   buffer(name: string): Uint8Array {
@@ -56,14 +70,14 @@ export class Tensors {
   }
 
   /** `keep` channels of a picture of four channels. */
-  image(name: string, format: 'f16' | 'f32', level: number, tile: number, keep = 3): Image {
+  image(name: string, format: 'f32' | 'stored', level: number, tile: number, keep = 3): Image {
     const { first, count, width, height } = this.at(level, tile);
-    return channels(makeImage(width, height, 4, values(this.buffer(name), format, 4 * first, 4 * count)), 0, keep);
+    return channels(makeImage(width, height, 4, values(this.buffer(name), format === 'stored' ? this.storage : format, 4 * first, 4 * count)), 0, keep);
   }
 
   rows(name: string, base: number, row: number, level: number, tile: number): Float64Array {
     const { first, count } = this.at(level, tile);
-    return values(this.buffer(name), 'f16', base + row * first, row * count);
+    return values(this.buffer(name), this.storage, base + row * first, row * count);
   }
 
   /** layer -1: the context x. */
@@ -122,42 +136,40 @@ type Check = (t: Tensors, level: number, tile: number, weights: Float64Array) =>
 const isPrediff = (t: Tensors): boolean => t.c.model.combine === 'prediff';
 const isCoarsest = (t: Tensors, level: number): boolean => level + 1 === t.c.model.levels;
 /** What the context's taps and the kernel are applied to: D under prediff, else M. */
-const taps = (t: Tensors, level: number, tile: number): Image => t.image(isPrediff(t) ? 'detail' : 'mip', 'f16', level, tile);
+const taps = (t: Tensors, level: number, tile: number): Image => t.image(isPrediff(t) ? 'detail' : 'mip', 'stored', level, tile);
 
 /** What level `level` + 1 hands to `level`: its O, under prediff below the coarsest level M; nothing where there is none. */
 function coarserResult(t: Tensors, level: number, tile: number): Image | undefined {
   if (!isCoarsest(t, level)) return t.image('O', 'f32', level + 1, tile);
-  return isPrediff(t) ? t.image('mip', 'f16', level + 1, tile) : undefined;
+  return isPrediff(t) ? t.image('mip', 'stored', level + 1, tile) : undefined;
 }
 
 export const checkMip: Check = (t, level, tile, weights) => {
-  const { model, tiles, formats } = t.c;
-  const { input } = tiles[tile]!;
-  const M = t.image('mip', 'f16', level, tile).data;
-  if (level === 0) compare('mip', M, exactly(channels(input, 0, 3).data.map(formats?.input === 'f32' ? toHalf : (v) => v)));
-  else if (model.pyramid === 'box' && level < MIP_DEPTH) compare('mip', M, expect_.boxMip(input, level));
+  const { model, tiles } = t.c;
+  const straight = level === 0 || (model.pyramid === 'box' && level < MIP_DEPTH);
+  if (straight) t.compare('mip', t.image('mip', 'stored', level, tile).data, expect_.boxMip(tiles[tile]!.input, level));
   else checkDown(t, level, tile, weights);
 };
 
 export const checkDown: Check = (t, level, tile) =>
-  compare('mip', t.image('mip', 'f16', level, tile).data, expect_.downOnce(t.c.model, t.image('mip', 'f16', level - 1, tile), true));
+  t.compare('mip', t.image('mip', 'stored', level, tile).data, expect_.downOnce(t.c.model, t.image('mip', 'stored', level - 1, tile), true));
 
 export const checkDetail: Check = (t, level, tile) =>
-  compare('detail', t.image('detail', 'f16', level, tile).data, expect_.detail(t.c.model, t.image('mip', 'f16', level, tile), t.image('mip', 'f16', level + 1, tile)));
+  t.compare('detail', t.image('detail', 'stored', level, tile).data, expect_.detail(t.c.model, t.image('mip', 'stored', level, tile), t.image('mip', 'stored', level + 1, tile)));
 
 export const checkFwd: Check = (t, level, tile, weights) => {
   const { model, tiles } = t.c;
   const image = taps(t, level, tile);
-  const seen = { M: t.image('mip', 'f16', level, tile), taps: image, noise: tiles[tile]!.noise, gain: noiseGain(level, model.pyramid) };
-  compare('x', t.A(-1, level, tile), expect_.context(model, seen));
-  for (let l = 0; l < model.layers; l++) compare(`A ${l}`, t.A(l, level, tile), expect_.hidden(model, weights, l, t.A(l - 1, level, tile)));
-  compare('K', t.K(level, tile), expect_.outputs(model, weights, t.A(model.layers - 1, level, tile)));
-  compare('I', t.image('I', 'f32', level, tile, 4).data, expect_.applied(model, image, t.K(level, tile)));
+  const seen = { M: t.image('mip', 'stored', level, tile), taps: image, noise: tiles[tile]!.noise, gain: noiseGain(level, model.pyramid) };
+  t.compare('x', t.A(-1, level, tile), expect_.context(model, seen));
+  for (let l = 0; l < model.layers; l++) t.compare(`A ${l}`, t.A(l, level, tile), expect_.hidden(model, weights, l, t.A(l - 1, level, tile)));
+  t.compare('K', t.K(level, tile), expect_.outputs(model, weights, t.A(model.layers - 1, level, tile)));
+  t.compare('I', t.image('I', 'f32', level, tile, 4).data, expect_.applied(model, image, t.K(level, tile)));
 };
 
 /** down(I) at `level`, under postdiff. */
 export const checkDownI: Check = (t, level, tile) =>
-  compare('down of I', t.image('downI', 'f32', level, tile).data, expect_.downOnce(t.c.model, t.image('I', 'f32', level - 1, tile), false));
+  t.compare('down of I', t.image('downI', 'f32', level, tile).data, expect_.downOnce(t.c.model, t.image('I', 'f32', level - 1, tile), false));
 
 export const checkUp: Check = (t, level, tile) => {
   const { model } = t.c;
@@ -165,37 +177,37 @@ export const checkUp: Check = (t, level, tile) => {
   const coarser = coarserResult(t, level, tile);
   const coarse = model.combine === 'postdiff' && coarser ? t.image('downI', 'f32', level + 1, tile) : undefined;
   const O = t.image('O', 'f32', level, tile);
-  compare('O', O.data, expect_.combined(model, I, coarser, coarse));
+  t.compare('O', O.data, expect_.combined(model, I, coarser, coarse));
   const { U, UTerms } = expect_.enlarged(model, I, coarser);
-  compare('dO/dI.a', t.image('dOdIa', 'f32', level, tile).data, expect_.blended(model, I, U, UTerms, coarse));
+  t.compare('dO/dI.a', t.image('dOdIa', 'f32', level, tile).data, expect_.blended(model, I, U, UTerms, coarse));
   if (level > 0) return;
   const count = 4 * O.width * O.height;
   const result = values(t.buffer('output'), 'f16', tile * count, count);
-  compare('output', result, exactly(Float64Array.from({ length: count }, (_, i) => (i % 4 === 3 ? 1 : toHalf(O.data[3 * (i >> 2) + (i % 4)]!)))));
+  t.compare('output', result, exactly(Float64Array.from({ length: count }, (_, i) => (i % 4 === 3 ? 1 : toHalf(O.data[3 * (i >> 2) + (i % 4)]!)))));
 };
 
 /** Of level 0. */
 export const checkLoss: Check = (t, level, tile) => {
   const { reference, noise } = t.c.tiles[tile]!;
-  compare('loss', t.image('dEdO', 'f32', level, tile, 4).data, expect_.lossGradient(t.c.model, t.image('O', 'f32', level, tile), reference, noise));
+  t.compare('loss', t.image('dEdO', 'f32', level, tile, 4).data, expect_.lossGradient(t.c.model, t.image('O', 'f32', level, tile), reference, noise));
 };
 
 /** dE/dO of `level` > 0. */
 export const checkDup: Check = (t, level, tile) =>
-  compare('dE/dO', t.image('dEdO', 'f32', level, tile).data, expect_.coarserGradient(t.c.model, t.image('I', 'f32', level - 1, tile, 4), t.image('dEdO', 'f32', level - 1, tile)));
+  t.compare('dE/dO', t.image('dEdO', 'f32', level, tile).data, expect_.coarserGradient(t.c.model, t.image('I', 'f32', level - 1, tile, 4), t.image('dEdO', 'f32', level - 1, tile)));
 
 /** up2^T(I.a g) of `level` - 1, under postdiff. */
 export const checkPart: Check = (t, level, tile) =>
-  compare('up2^T', t.image('up2T', 'f32', level, tile).data, expect_.weightedTransposed(t.c.model, t.image('I', 'f32', level - 1, tile, 4), t.image('dEdO', 'f32', level - 1, tile)));
+  t.compare('up2^T', t.image('up2T', 'f32', level, tile).data, expect_.weightedTransposed(t.c.model, t.image('I', 'f32', level - 1, tile, 4), t.image('dEdO', 'f32', level - 1, tile)));
 
 export const checkPost: Check = (t, level, tile) => {
   const part = isCoarsest(t, level) ? undefined : t.image('up2T', 'f32', level + 1, tile);
-  compare('dE/dI', t.image('dEdI', 'f32', level, tile).data, expect_.postGradient(t.c.model, t.image('I', 'f32', level, tile, 4), t.image('dEdO', 'f32', level, tile), part));
+  t.compare('dE/dI', t.image('dEdI', 'f32', level, tile).data, expect_.postGradient(t.c.model, t.image('I', 'f32', level, tile, 4), t.image('dEdO', 'f32', level, tile), part));
 };
 
 export const checkBck: Check = (t, level, tile, weights) => {
   const { model } = t.c;
-  compare('dE/dK', t.dA(model.layers, level, tile), expect_.kernelGradient(model, {
+  t.compare('dE/dK', t.dA(model.layers, level, tile), expect_.kernelGradient(model, {
     taps: taps(t, level, tile), K: t.K(level, tile), I: t.image('I', 'f32', level, tile, 4), g: t.image('dEdO', 'f32', level, tile),
     coarsest: isCoarsest(t, level), scale: t.scale, d: t.image('dOdIa', 'f32', level, tile),
     post: model.combine === 'postdiff' ? t.image('dEdI', 'f32', level, tile) : undefined,
@@ -203,7 +215,7 @@ export const checkBck: Check = (t, level, tile, weights) => {
   for (let l = model.layers; l > 0; l--) {
     const above = t.dA(l, level, tile);
     if (!above.every(Number.isFinite)) return; // the frame is skipped; what follows from infinities doesn't matter
-    compare(`dE/dA ${l - 1}`, t.dA(l - 1, level, tile), expect_.layerGradient(model, weights, l, above, t.A(l - 1, level, tile), t.scale));
+    t.compare(`dE/dA ${l - 1}`, t.dA(l - 1, level, tile), expect_.layerGradient(model, weights, l, above, t.A(l - 1, level, tile), t.scale));
   }
 };
 
@@ -240,7 +252,7 @@ export function checkParts(t: Tensors): void {
   const count = (model.layers + 1) * W * W;
   const total = new Float64Array(count);
   parts.forEach((v, i) => (total[i % count]! += v / t.scale));
-  for (let l = 0; l <= model.layers; l++) compare(`parts of dE/dw ${l}`, total.subarray(l * W * W, (l * W + rowsOf(mlpShape(model), l)) * W), expectedWeightGradient(t, l));
+  for (let l = 0; l <= model.layers; l++) t.compare(`parts of dE/dw ${l}`, total.subarray(l * W * W, (l * W + rowsOf(mlpShape(model), l)) * W), expectedWeightGradient(t, l));
 }
 
 /** At worst all pixels in a row, then nothing to add: as many roundings as pixels, whatever the order of the sum. */

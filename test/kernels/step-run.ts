@@ -111,6 +111,9 @@ export async function runSteps(device: Device, c: StepCase, options: { share?: b
   return snapshots;
 }
 
+/** What kpn-t keeps images and activations as: f16, f32 where it checks derivatives. */
+export const storageOf = (c: StepCase): PictureFormat => (c.params?.['deriv'] === 1 ? 'f32' : 'f16');
+
 export const geometryOfCase = (c: StepCase): Geometry => geometryOf(c.model, c.tiles.length, c.tiles[0]!.input.width, c.tiles[0]!.input.height);
 
 /** f16 or f32 values of a buffer, from element `first`. */

@@ -1,0 +1,212 @@
+// cnngenin/gen: tiles, flips, exposure, noise, mosaic and the noise's profile (SPEC 4, cnngenin). Its random numbers are its
+// own; what it made of them is read off its output, compared exactly, and their distribution tested to 5 sigma.
+import { type Image, addNoise, cutTile, exposedNoise, makeImage, mosaic, random, toHalf } from '../reference/index.js';
+import { useDevice } from '../unit/gpu-harness.js';
+import { runKernel } from './harness.js';
+import { bytesOf, type PictureFormat, values } from './step-run.js';
+
+const gpu = useDevice();
+
+interface Options {
+  mode: number;
+  img: Image;
+  ref: Image;
+  size: readonly [number, number];
+  tiles?: number;
+  frame?: number;
+  seed?: number;
+  noise?: 'vkdt' | 'log' | 'fixed';
+  randomTile?: boolean;
+  a?: number;
+  b?: number;
+  formats?: readonly [PictureFormat, PictureFormat];
+}
+
+const rgba = (image: Image): number[] => Array.from({ length: 4 * image.width * image.height }, (_, i) => (i % 4 === 3 ? 0.25 : image.data[3 * (i >> 2) + (i % 4)]!));
+
+interface Generated {
+  img: Image[];
+  ref: Image[];
+  noise: { a: number; b: number }[];
+}
+
+async function generate({ mode, img, ref, size: [width, height], tiles = 1, frame = 0, seed = 1, noise = 'fixed', randomTile = false, a = 0, b = 0, formats = ['f32', 'f32'] }: Options): Promise<Generated> {
+  const push = new DataView(new ArrayBuffer(32));
+  [ref.width, ref.height, width, height, tiles, seed].forEach((v, i) => push.setUint32(4 * i, v, true));
+  push.setFloat32(24, a, true);
+  push.setFloat32(28, b, true);
+  const pixels = width * height * tiles;
+  const contents = new Map([['frame', new Uint8Array(Uint32Array.of(frame).buffer)], ['imgi', bytesOf(rgba(img), formats[0])], ['refi', bytesOf(rgba(ref), formats[1])]]);
+  const result = await runKernel(gpu.device, {
+    kernel: 'cnngenin/gen', spec: { 0: 64, 1: mode, 2: formats[0] === 'f32', 3: formats[1] === 'f32', 4: ['vkdt', 'log', 'fixed'].indexOf(noise), 5: randomTile },
+    push: new Uint8Array(push.buffer), groups: [Math.ceil(pixels / 64), 1, 1],
+    uses: [
+      ...[...contents].map(([name, data]) => ({ name, access: 'r' as const, bytes: data.byteLength })),
+      { name: 'imgo', access: 'w', bytes: 8 * pixels }, { name: 'refo', access: 'w', bytes: 8 * pixels }, { name: 'noiseab', access: 'w', bytes: 8 * tiles },
+    ],
+  }, contents);
+  const pictures = (name: string): Image[] => Array.from({ length: tiles }, (_, t) => {
+    const all = values(result.get(name)!, 'f16', 4 * t * width * height, 4 * width * height);
+    expect(all.filter((_v, i) => i % 4 === 3).every((alpha) => alpha === 1)).toBe(true);
+    return makeImage(width, height, 3, all.filter((_v, i) => i % 4 < 3));
+  });
+  const ab = values(result.get('noiseab')!, 'f32');
+  return { img: pictures('imgo'), ref: pictures('refo'), noise: Array.from({ length: tiles }, (_, t) => ({ a: ab[2 * t]!, b: ab[2 * t + 1]! })) };
+}
+
+/** Every pixel says where it is: (x, y, 1), and the like of another picture. */
+const positions = (width: number, height: number, add = 0): Image => makeImage(width, height, 3, Array.from({ length: 3 * width * height }, (_, i) => {
+  const p = Math.floor(i / 3);
+  return add + [p % width, Math.floor(p / width), 1][i % 3]!;
+}));
+
+const noisePicture = (width: number, height: number, seed: number, format: PictureFormat = 'f16'): Image => {
+  const next = random(seed);
+  return makeImage(width, height, 3, Array.from({ length: 3 * width * height }, () => (format === 'f16' ? toHalf(next()) : Math.fround(next()))));
+};
+
+const mean = (v: ArrayLike<number>): number => Array.from(v).reduce((s, x) => s + x, 0) / v.length;
+function variance(v: ArrayLike<number>): number {
+  const m = mean(v);
+  return mean(Array.from(v, (x) => (x - m) ** 2));
+}
+
+/** Uniform in [low, high): range, mean and variance within 5 standard errors. */
+function expectUniform(v: readonly number[], low: number, high: number): void {
+  const span = high - low;
+  expect(Math.min(...v)).toBeGreaterThanOrEqual(low);
+  expect(Math.max(...v)).toBeLessThanOrEqual(high);
+  expect(Math.abs(mean(v) - (low + high) / 2)).toBeLessThan((5 * span) / Math.sqrt(12 * v.length));
+  // The fourth central moment of a uniform variable is span^4 / 80.
+  const error = Math.sqrt((1 / 80 - 1 / 144) / v.length);
+  expect(Math.abs(variance(v) / span ** 2 - 1 / 12)).toBeLessThan(5 * error);
+}
+
+describe('random tiles', () => {
+  const [W, H, w, h] = [40, 24, 8, 6];
+  const tiles = 400;
+
+  test('place, flips and exposure, alike of picture and reference', async () => {
+    const [img, ref] = [positions(W, H, 0.5), positions(W, H)];
+    const g = await generate({ mode: 1, img, ref, size: [w, h], tiles, randomTile: true, a: 3, b: 1 });
+    const drawn = g.noise.map(({ b: c }, t) => {
+      const at = (x: number, y: number, channel: number): number => Math.round(g.ref[t]!.data[3 * (y * w + x) + channel]! / c);
+      const [left, right, top, bottom] = [at(0, 0, 0), at(w - 1, 0, 0), at(0, 0, 1), at(0, h - 1, 1)];
+      return { c, x: Math.min(left, right), y: Math.min(top, bottom), flipX: left > right, flipY: top > bottom };
+    });
+    let wrong = 0;
+    for (const [t, { c, x, y, flipX, flipY }] of drawn.entries()) {
+      for (const [from, to] of [[img, g.img[t]!], [ref, g.ref[t]!]] as const)
+        for (let py = 0; py < h; py++)
+          for (let px = 0; px < w; px++) {
+            const p = (y + (flipY ? h - 1 - py : py)) * W + x + (flipX ? w - 1 - px : px);
+            for (let k = 0; k < 3; k++) if (to.data[3 * (py * w + px) + k] !== toHalf(Math.fround(c * from.data[3 * p + k]!))) wrong++;
+          }
+      // The reference's profile: (c^2 a, c b).
+      expect(g.noise[t]!.a).toBeCloseTo(exposedNoise({ a: 3, b: 1 }, Math.log2(c)).a, 5);
+    }
+    expect(wrong).toBe(0);
+    expectUniform(drawn.map(({ c }) => Math.log2(c)), -2 - 1e-6, 2 + 1e-6);
+    // Places 0..n are equally likely: in the middle of their bins they are uniform in [0, n + 1).
+    const next = random(1);
+    expectUniform(drawn.map(({ x }) => x + next()), 0, W - w + 1);
+    expectUniform(drawn.map(({ y }) => y + next()), 0, H - h + 1);
+    expect(new Set(drawn.map(({ x }) => x)).size).toBe(W - w + 1);
+    expect(new Set(drawn.map(({ y }) => y)).size).toBe(H - h + 1);
+    for (const flips of [drawn.map((d) => d.flipX), drawn.map((d) => d.flipY), drawn.map((d) => d.flipX === d.flipY)])
+      expect(Math.abs(flips.filter(Boolean).length / tiles - 0.5)).toBeLessThan(2.5 / Math.sqrt(tiles));
+  });
+
+  test('a tile as large as the picture is all of it, perhaps flipped', async () => {
+    const ref = noisePicture(8, 6, 1);
+    const { ref: [tile], noise } = await generate({ mode: 1, img: ref, ref, size: [8, 6], randomTile: true, b: 1 });
+    const cuts = [false, true].flatMap((flipX) => [false, true].map((flipY) => ({ flipX, flipY })));
+    const expected = cuts.map(({ flipX, flipY }) => Array.from({ length: 144 }, (_, i) => {
+      const [x, y] = [Math.floor(i / 3) % 8, Math.floor(i / 24)];
+      return toHalf(Math.fround(noise[0]!.b * ref.data[3 * ((flipY ? 5 - y : y) * 8 + (flipX ? 7 - x : x)) + (i % 3)]!));
+    }));
+    expect(expected).toContainEqual(Array.from(tile!.data));
+  });
+});
+
+test.each([0, 3] as const)('not random, mode %d: the top left tile as it is; f16 and f32 pictures alike', async (mode) => {
+  const [img, ref] = [noisePicture(20, 12, 1), noisePicture(20, 12, 2)];
+  const cut = { x: 0, y: 0, flipX: false, flipY: false, ev: 0 };
+  const part = (image: Image): Image => makeImage(10, 10, 3, cutTile(image, { ...cut, size: 10 }).data);
+  for (const formats of [['f32', 'f16'], ['f16', 'f32']] as const) {
+    const g = await generate({ mode, img, ref, size: [10, 10], a: 5, b: 7, formats });
+    expect(g.img[0]).toEqual(mode === 3 ? mosaic(part(img)) : part(img));
+    expect(g.ref[0]).toEqual(part(ref));
+    expect(g.noise[0]).toEqual({ a: 5, b: 7 });
+  }
+});
+
+test('f32 pictures are rounded to nearest', async () => {
+  const img = noisePicture(9, 5, 4, 'f32');
+  const g = await generate({ mode: 0, img, ref: img, size: [9, 5] });
+  expect(g.img[0]!.data).toEqual(img.data.map(toHalf));
+});
+
+describe('noise', () => {
+  const size = [96, 64] as const;
+  const flat = (level: number): Image => makeImage(size[0], size[1], 3, new Array<number>(3 * size[0] * size[1]).fill(level));
+
+  test.each([[0, 4e6, 30], [0.25, 4e6, 30], [1, 0, 300], [4, 1e7, 0], [-0.5, 4e6, 30]])('at level %d its variance is (a + 65535 max(x, 0) b) / 65535^2', async (level, a, b) => {
+    const g = await generate({ mode: 2, img: flat(0), ref: flat(level), size, a, b });
+    expect(g.ref[0]).toEqual(flat(level));
+    expect(g.noise[0]).toEqual({ a, b });
+    const sigma = addNoise(makeImage(1, 1, 1, [level]), [1], { a, b }).data[0]! - level;
+    const z = g.img[0]!.data.map((v) => (v - level) / sigma);
+    const n = z.length;
+    expect(Math.abs(mean(z))).toBeLessThan(5 / Math.sqrt(n));
+    // f16 adds (spacing/sigma)^2 / 12 to the variance.
+    const rounding = (2 ** -10 * Math.max(Math.abs(level), sigma) / sigma) ** 2 / 12;
+    expect(Math.abs(variance(z) - 1)).toBeLessThan(5 * Math.sqrt(2 / n) + rounding);
+    expect(Math.abs(mean(z.map((v) => v ** 4)) - 3)).toBeLessThan(5 * Math.sqrt(96 / n) + 6 * rounding);
+    const correlation = (offset: number): number => mean(z.subarray(0, n - offset).map((v, i) => v * z[i + offset]!));
+    for (const offset of [1, 2, 3, 3 * size[0]]) expect(Math.abs(correlation(offset))).toBeLessThan(5 / Math.sqrt(n)); // channels, neighbours
+  });
+
+  test('what is trained on is what is stored: noise is added to the rounded, exposed reference', async () => {
+    const ref = noisePicture(16, 16, 3, 'f32');
+    const g = await generate({ mode: 2, img: ref, ref, size: [16, 16] }); // no noise at all
+    expect(g.img[0]).toEqual(g.ref[0]);
+    expect(g.ref[0]!.data).toEqual(ref.data.map(toHalf));
+  });
+
+  test('the mosaic is of the noisy picture', async () => {
+    const ref = noisePicture(17, 9, 5);
+    const options = { img: ref, ref, size: [17, 9] as const, a: 4e6, b: 30 };
+    const noisy = await generate({ mode: 2, ...options });
+    const both = await generate({ mode: 4, ...options });
+    expect(both.img[0]).toEqual(mosaic(noisy.img[0]!));
+    expect(both.ref[0]).toEqual(ref);
+    expect(noisy.img[0]).not.toEqual(ref);
+  });
+
+  test('vkdt draws a in 0 .. 1000 * 65535 and b in 0 .. 1000, uniformly and independently', async () => {
+    const { noise } = await generate({ mode: 2, img: flat(0), ref: flat(0), size: [1, 1], tiles: 2000, noise: 'vkdt' });
+    expectUniform(noise.map(({ a }) => a), 0, 1000 * 65535);
+    expectUniform(noise.map(({ b }) => b), 0, 1000);
+    const product = mean(noise.map(({ a, b }) => (a / 65535e3 - 0.5) * (b / 1000 - 0.5)));
+    expect(Math.abs(product)).toBeLessThan(5 / 12 / Math.sqrt(2000));
+  });
+
+  test('log draws read sigma in 0.001 .. 0.1 and shot sigma at 0.18 in 0.004 .. 0.16, log-uniformly', async () => {
+    const { noise } = await generate({ mode: 2, img: flat(0), ref: flat(0), size: [1, 1], tiles: 2000, noise: 'log' });
+    expectUniform(noise.map(({ a }) => Math.log(Math.sqrt(a) / 65535)), Math.log(0.001) - 1e-6, Math.log(0.1) + 1e-6);
+    expectUniform(noise.map(({ b }) => Math.log(Math.sqrt((0.18 * b) / 65535))), Math.log(0.004) - 1e-6, Math.log(0.16) + 1e-6);
+  });
+
+  test('the same for seed and frame, other for other seeds, frames and tiles', async () => {
+    const ref = noisePicture(32, 32, 3);
+    const of = (seed: number, frame: number): Promise<Generated> => generate({ mode: 2, img: ref, ref, size: [8, 8], tiles: 3, randomTile: true, noise: 'log', seed, frame });
+    const first = await of(1, 0);
+    expect(await of(1, 0)).toEqual(first);
+    for (const other of [await of(2, 0), await of(1, 1)]) {
+      expect(other.noise).not.toEqual(first.noise);
+      expect(other.ref[0]).not.toEqual(first.ref[0]);
+    }
+    expect(first.noise[0]).not.toEqual(first.noise[1]);
+  });
+});
