@@ -5,14 +5,15 @@
 //   panelPut4(i, v)            its channels 4i..4i+3
 //   vec4 panelGet4(i)
 //   panelMul(base, rows)       panel = w panel,   w[out][in] at `base` of the weights, `rows` of its rows
-//   panelMulT(base, rows)      panel = w^T panel, of the first `rows` rows of w
 //   panelLayer(base)           panel = w panel, to be followed by PANEL_ACTIVATE: where the activation is applied, and the
 //                              result rounded to what is stored, is the body's choice
+//   panelLayerT(base, rows, gates)  panel = w^T panel, of the first `rows` rows of w, to be followed by PANEL_GATE in the same way
 // and, as macros because GLSL passes no buffers, with store(at, word) a macro that may put a word of a tensor (pixel, channels)
 // into a buffer (with `first` pixels before this tensor):
 //   PANEL_KEEP(store, first, channels)      rounds the panel to what is stored, and stores its first channels
 //   PANEL_ACTIVATE(active, store, first)    the same of the activation; active(v, at) says where the slope is 1
-//   PANEL_GATE(gates, gatesFirst, store, first)  panel *= act'(gates[...]), rounded, stored
+//   PANEL_GATE(gates, store, first)         the same of the panel times act'(gates of the pixels from `gates` on); the includer
+//                                           says before where they are: PANEL_GATES, a buffer of WORD
 //
 // All invocations of the workgroup take part in products and macros. The includer declares weights[], of WEIGHT, and buffers of
 // WORD: what is loaded and stored at once, WORD_CHANNELS of a pixel.

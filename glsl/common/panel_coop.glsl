@@ -84,7 +84,19 @@ void multiply(uint base, uint rows, bool activate) {
 void panelMul(uint base, uint rows) { multiply(base, rows, false); }
 void panelLayer(uint base) { multiply(base, WIDTH, true); }
 
-void panelMulT(uint base, uint rows) {
+// Neighbouring invocations move neighbouring words of the panel.
+#define EACH_WORD(channels, body) \
+  subgroupBarrier(); \
+  UNROLL for (uint k = 0; k < PIXELS * (channels) / 8; k += SUBGROUP) { \
+    uint i = min(k + gl_SubgroupInvocationID, PIXELS * (channels) / 8 - 1), word = i % ((channels) / 8); \
+    uint p = firstPixel() + i / ((channels) / 8), at = slabBase() + i / ((channels) / 8) * PITCH + word; \
+    body \
+  } \
+  subgroupBarrier();
+
+#ifdef PANEL_GATES
+// panel = (w^T panel) * act'(gates of the pixels from `gates` on). The gates come through the slab, like all operands.
+void panelLayerT(uint base, uint rows, uint gates) {
   Accumulator sum[MS * NS];
   subgroupBarrier();
   UNROLL for (uint i = 0; i < MS * NS; ++i) sum[i] = Accumulator(0.0);
@@ -102,36 +114,22 @@ void panelMulT(uint base, uint rows) {
       }
     }
   }
-  subgroupBarrier();
+  EACH_WORD(WIDTH, slab[at] = PANEL_GATES[(gates + min(p, geo.pixels - 1)) * WORDS + word];)
   UNROLL for (uint m = 0; m < MS; ++m)
-    UNROLL for (uint n = 0; n < NS; ++n) storeTile(sum[m * NS + n], m, n);
+    UNROLL for (uint n = 0; n < NS; ++n) {
+      HalfAccumulator half;
+      matrixLoad(half, slab, slabBase() + m * TILE_M * PITCH + n * TILE_N / 8, PITCH, ROWS);
+      Accumulator gate = Accumulator(half); // of the sums' type: only then are equal elements at equal places
+      UNROLL for (uint i = 0; i < gate.length(); ++i) gate[i] = sum[m * NS + n][i] * (gate[i] > 0.0 ? 1.0 : SLOPE);
+      storeTile(gate, m, n);
+    }
   subgroupBarrier();
 }
-
-// d * act'(a), eight channels.
-uvec2 gated(uvec2 d, uvec2 a) {
-  vec4 v = unpackQuad(d);
-  return packQuad(mix(SLOPE * v, v, greaterThan(unpackQuad(a), vec4(0))));
-}
-
-// Neighbouring invocations move neighbouring words of the panel.
-#define EACH_WORD(channels, body) \
-  subgroupBarrier(); \
-  UNROLL for (uint k = 0; k < PIXELS * (channels) / 8; k += SUBGROUP) { \
-    uint i = min(k + gl_SubgroupInvocationID, PIXELS * (channels) / 8 - 1), word = i % ((channels) / 8); \
-    uint p = firstPixel() + i / ((channels) / 8), at = slabBase() + i / ((channels) / 8) * PITCH + word; \
-    body \
-  } \
-  subgroupBarrier();
+#endif
 
 #define PANEL_KEEP(store, first, channels) \
   EACH_WORD(channels, if (p < geo.pixels) { store(((first) + p) * ((channels) / 8) + word, slab[at]); })
 
 #define PANEL_ACTIVATE(active, store, first) PANEL_KEEP(store, first, WIDTH)
 
-#define PANEL_GATE(gates, gatesFirst, store, first) \
-  EACH_WORD(WIDTH, \
-    uvec4 a = gates[((gatesFirst) + min(p, geo.pixels - 1)) * WORDS + word]; \
-    uvec4 d = uvec4(gated(slab[at].xy, a.xy), gated(slab[at].zw, a.zw)); \
-    slab[at] = d; \
-    if (p < geo.pixels) { store(((first) + p) * WORDS + word, d); })
+#define PANEL_GATE(gates, store, first) PANEL_KEEP(store, first, WIDTH)

@@ -1,7 +1,15 @@
 // panel.glsl with plain arithmetic: one pixel an invocation, its channels in registers. The workgroup copies a part of the
 // matrix into shared memory, from which all invocations read the same address at the same time; f32 sums in the order of the
-// input channels. Unrolled, all of it: on llvmpipe a load of one address by all lanes is a scalar load only outside of loops,
-// and five times as fast; GPUs' compilers don't mind.
+// input channels.
+//
+// Unrolled, all of it: on llvmpipe before Mesa 24 a load of one address by all lanes is a scalar load only outside of loops,
+// and five times as fast; GPUs' compilers don't mind. With -DROLLED rows (four at a time) are a loop: compiled many times
+// faster, and on newer llvmpipe as fast. The sums are the same bits either way.
+#ifdef ROLLED
+#define EACH_ROWS [[dont_unroll]]
+#else
+#define EACH_ROWS [[unroll]]
+#endif
 
 const uint QUADS = WIDTH / 4;
 const uint STAGE_ROWS = WIDTH > 64 ? 4096 / WIDTH : WIDTH; // 16 KiB of rows at a time: all, but for W = 128
@@ -30,7 +38,7 @@ void panelMul(uint base, uint rows) {
   vec4 result[QUADS];
   [[unroll]] for (uint first = 0; first < rows; first += STAGE_ROWS) {
     stageRows(base + first * WIDTH, min(STAGE_ROWS, rows - first));
-    [[unroll]] for (uint o = 0; o < min(STAGE_ROWS, rows - first) / 4; ++o) {
+    EACH_ROWS for (uint o = 0; o < min(STAGE_ROWS, rows - first) / 4; ++o) {
       vec4 sum = vec4(0);
       [[unroll]] for (uint i = 0; i < QUADS; ++i) {
         uint at = o * WIDTH + i;
@@ -50,10 +58,10 @@ void panelMulT(uint base, uint rows) {
   [[unroll]] for (uint i = 0; i < QUADS; ++i) result[i] = vec4(0);
   [[unroll]] for (uint first = 0; first < rows; first += STAGE_ROWS) {
     stageRows(base + first * WIDTH, min(STAGE_ROWS, rows - first));
-    [[unroll]] for (uint i = 0; i < QUADS; ++i) {
-      [[unroll]] for (uint o = 0; o < min(STAGE_ROWS, rows - first) / 4; ++o) {
+    EACH_ROWS for (uint o = 0; o < min(STAGE_ROWS, rows - first) / 4; ++o) {
+      vec4 d = panel[first / 4 + o];
+      [[unroll]] for (uint i = 0; i < QUADS; ++i) {
         uint at = o * WIDTH + i;
-        vec4 d = panel[first / 4 + o];
         result[i] += stage[at] * d.x;
         result[i] += stage[at + QUADS] * d.y;
         result[i] += stage[at + 2 * QUADS] * d.z;
@@ -65,6 +73,7 @@ void panelMulT(uint base, uint rows) {
 }
 
 void panelLayer(uint base) { panelMul(base, WIDTH); }
+void panelLayerT(uint base, uint rows, uint gates) { panelMulT(base, rows); }
 
 #define PANEL_KEEP(store, first, channels) \
   [[unroll]] for (uint i = 0; i < (channels) / 4; ++i) { \
@@ -79,9 +88,9 @@ void panelLayer(uint base) { panelMul(base, WIDTH); }
     store(at, packQuad(panel[i])); \
   }
 
-#define PANEL_GATE(gates, gatesFirst, store, first) \
+#define PANEL_GATE(gates, store, first) \
   [[unroll]] for (uint i = 0; i < QUADS; ++i) { \
-    vec4 a = unpackQuad(gates[((gatesFirst) + panelSelect(0)) * QUADS + i]); \
+    vec4 a = unpackQuad(PANEL_GATES[((gates) + panelSelect(0)) * QUADS + i]); \
     panel[i] = stored(mix(SLOPE * panel[i], panel[i], greaterThan(a, vec4(0)))); \
     store(((first) + panelSelect(0)) * QUADS + i, packQuad(panel[i])); \
   }

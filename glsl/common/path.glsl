@@ -10,8 +10,8 @@
 //
 // WEIGHT is what weights are loaded in (plain: f32), WORD what activations are stored in: WORD_CHANNELS of a pixel.
 //
-// -DROLLED: loops over matrices stay loops. Drivers for CPUs need minutes to compile them unrolled; GPUs' drivers need them
-// unrolled, because registers can't be indexed.
+// -DROLLED: loops over matrices stay loops (plain: panel_plain.glsl). Drivers for CPUs need minutes to compile them unrolled;
+// GPUs' drivers need them unrolled, because registers can't be indexed.
 #ifndef VKPN_PATH
 #define VKPN_PATH
 

@@ -1,7 +1,8 @@
 // bck: from dE/dO of every pixel through apply and the layers to dE/dK and dE/dA (SPEC 2: dup's pointwise part, dapply, bck).
 // What is stored is scaled against underflow in f16 by the state's scale.
 //! variant plain -DPATH_PLAIN=1
-//! variant f32 -DPATH_PLAIN=1 -DF32=1
+//! variant plain.rolled -DPATH_PLAIN=1 -DROLLED=1
+//! variant f32 -DPATH_PLAIN=1 -DROLLED=1 -DF32=1
 //! variant khr -DPATH_KHR=1 vulkan1.3
 //! variant khr.rolled -DPATH_KHR=1 -DROLLED=1 vulkan1.3
 //! variant nv -DPATH_NV=1 vulkan1.3
@@ -25,6 +26,7 @@ layout(set = 0, binding = 8) readonly buffer Gradient { vec4 gradient[]; };  // 
 layout(set = 0, binding = 9) readonly buffer Post { vec4 dEdIpost[]; };      // (pixel): dE/dI.rgb, under postdiff
 layout(set = 0, binding = 10) writeonly buffer DAct { WORD dAct[]; };        // (layer, pixel, W): dE/dA; then (pixel, 16): dE/dK; scaled
 
+#define PANEL_GATES act
 #include "common/panel.glsl"
 #include "kpn/kernel.glsl"
 
@@ -66,8 +68,8 @@ void putKernelGradient(uint p) {
 
 // panel = (w_l^T panel) * act'(A_{l-1}): dE/dA_{l-1}. `rows` is a constant of its own, so that the loops unroll.
 void throughLayer(uint l, uint rows) {
-  panelMulT(l * WIDTH * WIDTH, rows);
-  PANEL_GATE(act, l * geo.pixels, STORE_DACT, (l - 1) * geo.pixels)
+  panelLayerT(l * WIDTH * WIDTH, rows, l * geo.pixels);
+  PANEL_GATE(l * geo.pixels, STORE_DACT, (l - 1) * geo.pixels)
 }
 
 #define STORE_DK(at, word) dAct[LAYERS * geo.pixels * (WIDTH / WORD_CHANNELS) + at] = word

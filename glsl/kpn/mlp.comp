@@ -1,10 +1,12 @@
 // mlp: the layers alone (SPEC 1.4), from x in memory to K: fwd without its input's making and without the convolution. What
 // `vkpn bench` measures, and the simplest product to compare the paths by.
 //! variant plain -DPATH_PLAIN=1
+//! variant plain.rolled -DPATH_PLAIN=1 -DROLLED=1
 //! variant khr -DPATH_KHR=1 vulkan1.3
 //! variant khr.rolled -DPATH_KHR=1 -DROLLED=1 vulkan1.3
 //! variant nv -DPATH_NV=1 vulkan1.3
 //! variant infer.plain -DPATH_PLAIN=1 -DINFER=1
+//! variant infer.plain.rolled -DPATH_PLAIN=1 -DROLLED=1 -DINFER=1
 //! variant infer.khr -DPATH_KHR=1 -DINFER=1 vulkan1.3
 //! variant infer.khr.rolled -DPATH_KHR=1 -DROLLED=1 -DINFER=1 vulkan1.3
 //! variant infer.nv -DPATH_NV=1 -DINFER=1 vulkan1.3

@@ -1,5 +1,6 @@
 // mlpbck: from dE/dK in memory through the layers to dE/dA (SPEC 2: bck): bck without apply. For `vkpn bench`.
 //! variant plain -DPATH_PLAIN=1
+//! variant plain.rolled -DPATH_PLAIN=1 -DROLLED=1
 //! variant khr -DPATH_KHR=1 vulkan1.3
 //! variant khr.rolled -DPATH_KHR=1 -DROLLED=1 vulkan1.3
 //! variant nv -DPATH_NV=1 vulkan1.3
@@ -14,6 +15,7 @@ layout(set = 0, binding = 1) readonly buffer Weights { WEIGHT weights[]; }; // (
 layout(set = 0, binding = 2) readonly buffer Act { WORD act[]; };           // (1 + layer, pixel, W): x, A
 layout(set = 0, binding = 3) buffer DAct { WORD dAct[]; };                  // (layer, pixel, W): dE/dA; then (pixel, 16): dE/dK, given
 
+#define PANEL_GATES act
 #include "common/panel.glsl"
 #include "kpn/mlp.glsl"
 
@@ -22,8 +24,8 @@ layout(set = 0, binding = 3) buffer DAct { WORD dAct[]; };                  // (
 
 // panel = (w_l^T panel) * act'(A_{l-1}): dE/dA_{l-1}.
 void throughLayer(uint l, uint rows) {
-  panelMulT(l * WIDTH * WIDTH, rows);
-  PANEL_GATE(act, l * geo.pixels, STORE_DACT, (l - 1) * geo.pixels)
+  panelLayerT(l * WIDTH * WIDTH, rows, l * geo.pixels);
+  PANEL_GATE(l * geo.pixels, STORE_DACT, (l - 1) * geo.pixels)
 }
 
 void main() {

@@ -13,7 +13,8 @@
 //     out | dE/dA  |  *   px |  A  |   =   out | dE/dw
 //         +--------+         +-----+           +-----+
 //! variant plain -DPATH_PLAIN=1
-//! variant f32 -DPATH_PLAIN=1 -DF32=1
+//! variant plain.rolled -DPATH_PLAIN=1 -DROLLED=1
+//! variant f32 -DPATH_PLAIN=1 -DROLLED=1 -DF32=1
 //! variant khr -DPATH_KHR=1 vulkan1.3
 //! variant khr.rolled -DPATH_KHR=1 -DROLLED=1 vulkan1.3
 //! variant nv -DPATH_NV=1 vulkan1.3
@@ -42,7 +43,6 @@ layout(set = 0, binding = 2) readonly buffer DAct { QUAD dActQuad[]; };      // 
 layout(set = 0, binding = 3) writeonly buffer Part { vec2 part[]; };         // (part, layer, out, in)
 
 const uint QUADS = WIDTH / 4;
-const uint BLOCK = 2; // quads of rows whose sums are in registers at a time
 shared vec4 stage[RUN * QUADS];
 
 void addRun(uint first, uint layer, uint pair, inout vec4 even[QUADS], inout vec4 odd[QUADS]) {
@@ -61,8 +61,15 @@ void addRun(uint first, uint layer, uint pair, inout vec4 even[QUADS], inout vec
     vec2 v = unpackPair(actPair[(layer * geo.pixels + min(p, geo.pixels - 1)) * (WIDTH / 2) + pair]);
     a[k] = p < geo.pixels ? v : vec2(0);
   }
+#ifdef ROLLED // see panel_plain.glsl; all rows, so that a pixel is a turn of one loop
+  const uint BLOCK = QUADS;
+#define EACH_PIXEL [[dont_unroll]]
+#else
+  const uint BLOCK = 2; // quads of rows whose sums are in registers at a time
+#define EACH_PIXEL [[unroll]]
+#endif
   [[unroll]] for (uint b = 0; b < QUADS / BLOCK; ++b) {
-    [[unroll]] for (uint k = 0; k < RUN; ++k) {
+    EACH_PIXEL for (uint k = 0; k < RUN; ++k) {
       [[unroll]] for (uint j = 0; j < BLOCK; ++j) { // counted from 0: others are not unrolled on llvmpipe
         uint o = b * BLOCK + j;
         vec4 d = stage[k * QUADS + o];

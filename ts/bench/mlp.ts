@@ -11,6 +11,8 @@ import { initialState } from '../modules/kpn-t/state.js';
 import { compare, type Bounds, type Deviation, type Network, type Verdict } from './network.js';
 
 const outputs = 16;
+/** Repetitions, in choosing how kernels are built: many, so that compiling doesn't count. */
+const MANY = Infinity;
 
 /**
  * How far a right result may be off. All that differs between device and host is the order and precision of f32 sums (relative
@@ -86,13 +88,13 @@ export class MlpBatch {
     const weights = this.device.buffer('weights', (path.name === 'plain' ? 4 : 2) * weightCount(m));
     weights.write(path.name === 'plain' ? this.network.weights : toHalf(this.network.weights).data);
     const spec = specOf(m, device.info.type === 'cpu' ? 256 : 64);
-    const layers = panelLaunch(path, device.info, spec, m.width, pixels);
+    const layers = panelLaunch(path, device.info, spec, m.width, pixels, MANY);
     if (!train) {
       const program = device.program([this.dispatch('kpn/mlp', { ...layers, variant: `infer.${layers.variant}` }, [this.geometry, weights, this.act, this.out])], 'inference');
       return new MlpRun(this.network, pixels, program, { K: this.out }, [weights]);
     }
     const t = this.training!;
-    const gradients = gradientLaunch(path, device.info, spec, m.width, m.layers, pixels);
+    const gradients = gradientLaunch(path, device.info, spec, m.width, m.layers, pixels, MANY);
     const part = device.buffer('parts', 4 * gradients.parts * weightCount(m));
     const groups = sumGroups(m);
     const barrier: Op = { op: 'barrier' };
@@ -178,7 +180,7 @@ function bytesOf({ shape: { width, layers } }: Network, pixels: number): { x: nu
 export function tooLarge(device: Device, network: Network, pixels: number, train: boolean, paths: readonly LayerPath[]): string | undefined {
   const { x, trainAct, out, dAct } = bytesOf(network, pixels);
   const m = modelOf(network);
-  const parts = train ? paths.map((path) => 4 * weightCount(m) * gradientLaunch(path, device.info, specOf(m, 64), m.width, m.layers, pixels).parts) : [];
+  const parts = train ? paths.map((path) => 4 * weightCount(m) * gradientLaunch(path, device.info, specOf(m, 64), m.width, m.layers, pixels, MANY).parts) : [];
   const buffers = train ? [trainAct, out, dAct, Math.max(...parts)] : [x, out];
   const megabytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
   const limit = device.info.limits.maxStorageBufferRange;

@@ -198,7 +198,7 @@ class FrameLoop {
   private async writeSinks(): Promise<void> {
     const frame = this.done - 1;
     this.written = this.done;
-    for (const run of this.nodes) await run.instance.present?.(this.context(run));
+    if (this.sinks.length > 0) for (const run of this.nodes) await run.instance.present?.(this.context(run));
     for (const sink of this.sinks) {
       const { instance } = sink.run;
       const { shape, buffer } = sink.port;

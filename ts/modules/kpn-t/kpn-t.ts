@@ -11,7 +11,7 @@ import { checkF16Range } from '../f16-range.js';
 import { geometryOf, MIP_DEPTH, type Geometry } from '../kpn/geometry.js';
 import { modelFromParams, modelParams, specOf } from '../kpn/options.js';
 import { choosePath, gradientLaunch, panelLaunch } from '../kpn/path.js';
-import { addDifferences, DEFAULT_STEP, targetsOf, type Pass } from './deriv.js';
+import { addDifferences, DEFAULT_STEP, SETTLING_FRAMES, targetsOf, type Pass } from './deriv.js';
 import { pictureShapes, Pictures } from './present.js';
 import { hyperBytes, HYPER_BYTES, initialState, readState, STATE_BYTES, type State } from './state.js';
 
@@ -51,6 +51,8 @@ export class KpnT implements ModuleInstance {
   private warnedBad = 0;
   /** Checking derivatives: the weights whose differences are taken. */
   private derivTargets: Uint32Array | undefined;
+  /** Checking derivatives: tile, noise and weights stay as in frame 0. */
+  private frozen = false;
   private pictures: Pictures | undefined;
 
   /** The network that is trained; after `shapes`. */
@@ -69,7 +71,7 @@ export class KpnT implements ModuleInstance {
   }
 
   frames(): number | undefined {
-    return this.derivTargets && 1 + this.derivTargets.length;
+    return this.derivTargets ? 1 + this.derivTargets.length : this.frozen ? SETTLING_FRAMES : undefined;
   }
 
   shapes(ctx: ShapeContext): Record<string, PortShape> {
@@ -87,6 +89,7 @@ export class KpnT implements ModuleInstance {
       });
     for (const picture of [input, ref]) checkF16Range(`kpn-t:${ctx.info.inst}`, picture, 1, ctx.info.place);
     this.checkCheckpoint(ctx);
+    this.frozen = ctx.params.int('deriv') !== 0;
     if (ctx.params.int('deriv') === 1) this.derivTargets = targetsOf(m, ctx.params.int('dsample'), ctx.params.int('seed'));
     this.frameCount = this.frames() ?? ctx.frames;
     this.geometry = geometryOf(m, input.count, input.width, input.height);
@@ -154,12 +157,12 @@ export class KpnT implements ModuleInstance {
       ctx.node({ label, kernel: `kpn/${kernel}`, variant: v, spec, groups: [ceilDiv(invocations, local), 1, 1], uses, push: pushed });
     const level = (i: number): number => g.levels[i]!.pixels;
     // The layers, in f32 where derivatives are checked.
-    const layers = { ...panelLaunch(path, ctx.device, spec, m.width, g.pixels), ...(f32 ? { variant: 'f32' } : {}) };
-    const gradients = { ...gradientLaunch(path, ctx.device, spec, m.width, m.layers, g.pixels), ...(f32 ? { variant: 'f32' } : {}) };
+    const layers = { ...panelLaunch(path, ctx.device, spec, m.width, g.pixels, ctx.frames), ...(f32 ? { variant: 'f32' } : {}) };
+    const gradients = { ...gradientLaunch(path, ctx.device, spec, m.width, m.layers, g.pixels, ctx.frames), ...(f32 ? { variant: 'f32' } : {}) };
     const layerWeights = r(path.name === 'plain' ? k.rounded : k.weights);
     const read = (name: string): PlanBuffer => {
       const live = port(name);
-      if (!deriv) return live;
+      if (!this.frozen) return live;
       const frozen = keep(`frozen ${name}`, live.bytes);
       node(`freeze ${name}`, 'freeze', undefined, ceilDiv(live.bytes, 4), [r(k.state), r(live), w(frozen)], push(ceilDiv(live.bytes, 4)));
       return frozen;
@@ -229,7 +232,7 @@ export class KpnT implements ModuleInstance {
         buffer: (name, bytes, options) => ctx.buffer(name, bytes, options),
         reduce: (label, kernel, uses, pushed) => ctx.node({ label, kernel: `kpn/${kernel}`, spec: reduce, groups: [1, 1, 1], uses, push: pushed }),
         forward: (name, pass) => {
-          node(`fwd ${name}`, 'fwd', 'held.f32', g.pixels, [geo, r(noise), r(image), r(mip), r(pass.weights), w(pass.filtered), r(act), r(out)]);
+          ctx.node({ label: `fwd ${name}`, kernel: 'kpn/fwd', ...layers, variant: 'held.f32', uses: [geo, r(noise), r(image), r(mip), r(pass.weights), w(pass.filtered), r(act), r(out)] });
           combineLevels(` ${name}`, pass);
         },
       }, deriv, ctx.params.float('dstep'));
@@ -245,7 +248,7 @@ export class KpnT implements ModuleInstance {
       state: k.state, history: k.history, rounded: k.rounded, derivatives: k.differences ?? k.dEdw,
       K: out, mip, combined, format: f32 ? 'f32' : 'f16', width: g.levels[0]!.width, height: g.levels[0]!.height,
     });
-    if (deriv) return; // the weights stay
+    if (this.frozen) return; // the weights stay
     ctx.node({
       label: 'adam', kernel: 'kpn/adam', spec: { ...spec, 15: f32 }, groups: [ceilDiv(count / 2, local), 1, 1],
       uses: [r(k.state), r(k.hyper), r(k.dEdw), rw(k.master), rw(k.moment1), rw(k.moment2), w(k.weights), w(k.rounded)],
@@ -329,7 +332,7 @@ export const kpnT: ModuleType = {
     { name: 'seed', type: 'int', default: 1, min: 0, doc: 'of the random weights' },
     { name: 'decay', type: 'enum', values: DECAYS, default: 'const', doc: 'of the learning rate over the frames of the graph' },
     { name: 'warmup', type: 'int', default: 0, min: 0, doc: 'frames over which the learning rate rises to alpha' },
-    { name: 'deriv', type: 'int', default: 0, min: 0, max: 1, doc: '1: checks derivatives instead of training: frame n takes the central difference of the loss by weight n - 1; sets the number of frames' },
+    { name: 'deriv', type: 'int', default: 0, min: 0, max: 2, doc: 'checks derivatives instead of training, with frame 0\'s tile in every frame; sets the number of frames. 1: frame n takes the central difference of the loss by weight n - 1, in f32; 2: the gradient alone, as training computes it' },
     { name: 'dstep', type: 'float', default: DEFAULT_STEP, min: 1e-6, max: 1, doc: 'with deriv:1: by how much a weight is changed' },
     { name: 'dsample', type: 'int', default: 0, min: 0, doc: 'with deriv:1: only so many random weights of each matrix; 0: all' },
     ...modelParams,

@@ -76,7 +76,7 @@ class Kpn implements ModuleInstance {
       weights = ctx.buffer('rounded', 4 * count);
       node('expand', 'expand', undefined, count / 2, [r(port('w')), w(weights)], push(count / 2));
     }
-    const launch = panelLaunch(path, ctx.device, spec, m.width, g.pixels);
+    const launch = panelLaunch(path, ctx.device, spec, m.width, g.pixels, ctx.frames);
     ctx.node({
       label: 'fwd', kernel: 'kpn/fwd', ...launch, variant: `infer.${launch.variant}`,
       uses: [geo, r(noise), r(image), r(mip), r(weights), w(filtered)],

@@ -1,0 +1,186 @@
+// `vkpn gradcheck`: the gradient of a training graph against differences taken on the device, and the shader paths' against
+// each other (SPEC section 7).
+
+import { dirname } from 'node:path';
+import type { Command } from 'commander';
+import { GpuError, InputError } from '../errors.js';
+import { toFloat } from '../formats/pixels.js';
+import { loadSpirv, type Device } from '../gpu/index.js';
+import type { GraphSource, RunAccess } from '../graph/run.js';
+import { checkGraph, runGraph } from '../graph/run.js';
+import type { ModuleType, PlanBuffer } from '../graph/types.js';
+import { compareDifferences, comparePaths, compareResults, roundingOf, type Row } from '../model/gradcheck.js';
+import type { ModelSpec } from '../model/spec.js';
+import { modules } from '../modules/index.js';
+import { DEFAULT_STEP } from '../modules/kpn-t/deriv.js';
+import { KpnT } from '../modules/kpn-t/kpn-t.js';
+import { OutputOptions } from './cli-options.js';
+import { readGraph } from './cli.js';
+import { Log } from './log.js';
+import { ProgressLine, short } from './progress.js';
+import { deviceOptions, openDevice, wholeNumber, type CommonOptions } from './session.js';
+import { StopSignal } from './stop.js';
+
+interface GradcheckOptions extends CommonOptions {
+  graph: string;
+  sample: number;
+  all?: boolean;
+}
+
+const help = `
+For every kpn-t of the graph, with the tile, noise and weights of its first frame:
+- f32: the analytic gradient against central differences of the loss, taken on the device over two steps and extrapolated
+  (--config param:kpn-t:01:dstep:S for other steps than ${DEFAULT_STEP * 2} and ${DEFAULT_STEP});
+- every shader path that the device has (f16): its results and gradient against the f32 ones.
+Nothing is trained and nothing is written.
+
+Exit codes: 0 all within their bounds; 1 something is not; else as of \`vkpn cli\`.`;
+
+/** Adds the command. `config`: the lines after `--config`. */
+export function register(program: Command, config: readonly string[] = []): void {
+  const command = program
+    .command('gradcheck')
+    .description("check a training graph's derivatives")
+    .requiredOption('-g, --graph <file>', 'the graph file')
+    .option('--sample <n>', 'weights of each layer to take differences of, drawn at random', wholeNumber, 32)
+    .option('--all', 'take differences of all weights')
+    .option('--config <line...>', 'everything after this is further lines of the graph file')
+    .addHelpText('after', help);
+  deviceOptions(command).action(async (options: GradcheckOptions) => {
+    process.exitCode = await runGradcheck(options, config);
+  });
+}
+
+/** The modules with sinks that write nothing: a check leaves no files. */
+const withoutFiles = (): ReadonlyMap<string, ModuleType> =>
+  new Map([...modules].map(([name, type]) => [name, type.connectors.some((c) => c.type === 'sink') ? { ...type, create: () => ({ shapes: () => ({}), build: () => undefined }) } : type]));
+
+/** Runs the command; returns the exit code. Throws VkpnError. */
+export async function runGradcheck(options: GradcheckOptions, config: readonly string[]): Promise<number> {
+  const log = new Log(options.d);
+  const read = await readGraph({ ...options, lastFrameOnly: true }, new KeepDisplays(), config, modules, log);
+  const source: GraphSource = { ...read, registry: withoutFiles(), graphDir: dirname(options.graph) };
+  const { run } = await checkGraph(source);
+  const trainers = run.filter((r) => r.instance instanceof KpnT).map((r) => ({ key: r.node.key, step: r.node.params.isSet('dstep') ? r.node.params.float('dstep') : DEFAULT_STEP }));
+  if (trainers.length === 0) throw new InputError('NO_TRAINING', 'the graph trains nothing: no kpn-t runs', { place: { file: options.graph }, hint: 'connect an output of a kpn-t to a display or an o-lut' });
+  const progress = new ProgressLine(process.stderr);
+  const stop = new StopSignal(() => progress.clear());
+  const device = openDevice(options, log);
+  try {
+    let right = true;
+    for (const { key, step } of trainers) {
+      const check = new Check({ ...source, onWarning: (message) => log.warn(message) }, key, device, progress, stop.signal);
+      right = (await check.run(step, options.all ? 0 : options.sample)) && right;
+    }
+    process.stdout.write(right ? 'gradcheck: all within their bounds\n' : 'gradcheck: FAILED\n');
+    return right ? 0 : 1;
+  } catch (error) {
+    if (stop.code !== undefined) return stop.code;
+    throw error;
+  } finally {
+    progress.stop();
+    stop.release();
+    for (const message of device.validationMessages()) log.warn(`validation: ${message}`);
+    device.close();
+  }
+}
+
+/** Displays stay as they are: they are sinks that write nothing. */
+class KeepDisplays extends OutputOptions {}
+
+/** What a run of the graph leaves, read back. */
+interface Found {
+  spec: ModelSpec;
+  targets: Uint32Array | undefined;
+  differences: Float32Array | undefined;
+  gradient: Float32Array;
+  /** (pixel, 4) of level 0. */
+  dEdO: Float32Array;
+  result: Float32Array;
+  pixels: number;
+}
+
+class Stopped extends Error {}
+
+class Check {
+  constructor(
+    private readonly source: GraphSource,
+    private readonly key: string,
+    private readonly device: Device,
+    private readonly progress: ProgressLine,
+    private readonly signal: AbortSignal,
+  ) {}
+
+  async run(step: number, sample: number): Promise<boolean> {
+    const coarse = await this.frames({ deriv: 1, dstep: 2 * step, dsample: sample });
+    const fine = await this.frames({ deriv: 1, dstep: step, dsample: sample });
+    const m = fine.spec;
+    this.progress.stop();
+    print(`${this.key} on ${this.device.info.name}: width ${m.width}, ${m.layers} hidden layers, ${fine.pixels} pixels, loss ${m.loss}`);
+    print(`gradient against differences over ${short(2 * step)} and ${short(step)} (f32, plain path)`);
+    const rows = compareDifferences(m, {
+      analytic: fine.gradient, targets: fine.targets ?? [], coarse: coarse.differences ?? new Float32Array(), fine: fine.differences ?? new Float32Array(),
+      step, rounding: roundingOf(fine.dEdO, fine.result, fine.pixels),
+    });
+    let right = table(rows);
+    if (rows.some((r) => r.verdict === 'unsettled')) print('  unsettled: the two steps disagree by more than a tenth; try a smaller dstep');
+    for (const path of ['plain', 'khr', 'nv']) right = (await this.comparePath(path, fine)) && right;
+    return right;
+  }
+
+  private async comparePath(path: string, reference: Found): Promise<boolean> {
+    let found: Found;
+    try {
+      found = await this.frames({ deriv: 2, path });
+    } catch (error) {
+      if (!(error instanceof GpuError) || error.code !== 'NO_PATH') throw error;
+      this.progress.stop();
+      print(`path ${path}: not on this device`);
+      return true;
+    }
+    this.progress.stop();
+    const m = reference.spec;
+    const result = compareResults(m, reference.result, found.result, reference.pixels);
+    print(`path ${path} (f16) against f32: results within ${error(result.error)} (bound ${error(result.bound)}) ${result.verdict}`);
+    const right = table(comparePaths(m, reference.gradient, found.gradient, { reference: reference.dEdO, other: found.dEdO, pixels: reference.pixels }));
+    return right && result.verdict === 'ok';
+  }
+
+  /** Runs the graph with these parameters of the kpn-t. */
+  private async frames(params: Record<string, number | string>): Promise<Found> {
+    const config = [...(this.source.config ?? []), ...Object.entries(params).map(([name, value]) => `param:${this.key}:${name}:${value}`)];
+    let found: Found | undefined;
+    const summary = await runGraph({
+      ...this.source, config, device: () => this.device, loadSpirv, lastFrameOnly: true, shareMemory: false, signal: this.signal,
+      onProgress: (p) => this.progress.update(p),
+      inspect: async (access) => void (found = await this.read(access)),
+    });
+    if (found === undefined || summary.stopped) throw new Stopped('stopped');
+    return found;
+  }
+
+  private async read(access: RunAccess): Promise<Found> {
+    const instance = access.instance(this.key);
+    if (!(instance instanceof KpnT)) throw new Error(`${this.key} is no kpn-t`);
+    const floats = async (buffer: PlanBuffer): Promise<Float32Array> => toFloat('f32', await access.readBuffer(buffer));
+    const { dEdw, differences } = instance.buffers;
+    return {
+      spec: instance.spec, targets: instance.targets, pixels: instance.finestPixels,
+      gradient: await floats(dEdw), differences: differences && (await floats(differences)),
+      dEdO: await floats(access.buffer(`${this.key} dEdO`)), result: await floats(access.buffer(`${this.key} O`)),
+    };
+  }
+}
+
+const print = (line: string): void => void process.stdout.write(`${line}\n`);
+const error = (x: number): string => (x === 0 ? '0' : Number.isFinite(x) ? x.toExponential(1) : String(x));
+
+/** Prints the rows; whether all are right. */
+function table(rows: readonly Row[]): boolean {
+  print('  layer        |g|  weights  |error|/|g|   largest  at out,in    bound  verdict');
+  for (const r of rows) {
+    const at = `${r.at.out},${r.at.in}`;
+    print(`  ${String(r.layer).padEnd(5)} ${short(r.norm).padStart(10)} ${String(r.weights).padStart(8)} ${error(r.error).padStart(12)} ${error(r.largest).padStart(9)} ${at.padStart(10)} ${error(r.bound).padStart(8)}  ${r.verdict}`);
+  }
+  return rows.every((r) => r.verdict === 'ok');
+}
