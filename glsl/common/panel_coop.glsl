@@ -117,9 +117,9 @@ void panelLayerT(uint base, uint rows, uint gates) {
   EACH_WORD(WIDTH, slab[at] = PANEL_GATES[(gates + min(p, geo.pixels - 1)) * WORDS + word];)
   UNROLL for (uint m = 0; m < MS; ++m)
     UNROLL for (uint n = 0; n < NS; ++n) {
-      HalfAccumulator half;
-      matrixLoad(half, slab, slabBase() + m * TILE_M * PITCH + n * TILE_N / 8, PITCH, ROWS);
-      Accumulator gate = Accumulator(half); // of the sums' type: only then are equal elements at equal places
+      HalfAccumulator read;
+      matrixLoad(read, slab, slabBase() + m * TILE_M * PITCH + n * TILE_N / 8, PITCH, ROWS);
+      Accumulator gate = Accumulator(read); // of the sums' type: only then are equal elements at equal places
       UNROLL for (uint i = 0; i < gate.length(); ++i) gate[i] = sum[m * NS + n][i] * (gate[i] > 0.0 ? 1.0 : SLOPE);
       storeTile(gate, m, n);
     }
