@@ -1,21 +1,19 @@
 // `vkpn gradcheck`: the gradient of a training graph against differences taken on the device, and the shader paths' against
 // each other (SPEC section 7).
 
-import { dirname } from 'node:path';
 import type { Command } from 'commander';
 import { GpuError, InputError } from '../errors.js';
+import { withInput } from '../files.js';
 import { toFloat } from '../formats/pixels.js';
 import { loadSpirv, type Device } from '../gpu/index.js';
 import type { GraphSource, RunAccess } from '../graph/run.js';
 import { checkGraph, runGraph } from '../graph/run.js';
 import type { ModuleType, PlanBuffer } from '../graph/types.js';
-import { compareDifferences, comparePaths, compareResults, roundingOf, type Row } from '../model/gradcheck.js';
+import { compareDifferences, comparePaths, compareResults, roundingOf, type PathRun, type Row } from '../model/gradcheck.js';
 import type { ModelSpec } from '../model/spec.js';
 import { modules } from '../modules/index.js';
-import { DEFAULT_STEP } from '../modules/kpn-t/deriv.js';
 import { KpnT } from '../modules/kpn-t/kpn-t.js';
-import { OutputOptions } from './cli-options.js';
-import { readGraph } from './cli.js';
+import { readState } from '../modules/kpn-t/state.js';
 import { Log } from './log.js';
 import { ProgressLine, short } from './progress.js';
 import { deviceOptions, openDevice, wholeNumber, type CommonOptions } from './session.js';
@@ -27,10 +25,13 @@ interface GradcheckOptions extends CommonOptions {
   all?: boolean;
 }
 
+/** Steps of the differences. Which is best depends on the loss and the layer: large ones bend, small ones drown in rounding. */
+const STEPS = [2 ** -2, 2 ** -4, 2 ** -6, 2 ** -8];
+
 const help = `
 For every kpn-t of the graph, with the tile, noise and weights of its first frame:
-- f32: the analytic gradient against central differences of the loss, taken on the device over two steps and extrapolated
-  (--config param:kpn-t:01:dstep:S for other steps than ${DEFAULT_STEP * 2} and ${DEFAULT_STEP});
+- f32: the analytic gradient against central differences of the loss, taken on the device over steps of ${STEPS.join(', ')};
+  each layer by the two neighbouring steps that promise least error (--config param:kpn-t:01:dstep:S: by 4 S and S);
 - every shader path that the device has (f16): its results and gradient against the f32 ones.
 Nothing is trained and nothing is written.
 
@@ -42,7 +43,7 @@ export function register(program: Command, config: readonly string[] = []): void
     .command('gradcheck')
     .description("check a training graph's derivatives")
     .requiredOption('-g, --graph <file>', 'the graph file')
-    .option('--sample <n>', 'weights of each layer to take differences of, drawn at random', wholeNumber, 32)
+    .option('--sample <n>', 'weights of each layer to take differences of, drawn at random', wholeNumber, 12)
     .option('--all', 'take differences of all weights')
     .option('--config <line...>', 'everything after this is further lines of the graph file')
     .addHelpText('after', help);
@@ -58,19 +59,19 @@ const withoutFiles = (): ReadonlyMap<string, ModuleType> =>
 /** Runs the command; returns the exit code. Throws VkpnError. */
 export async function runGradcheck(options: GradcheckOptions, config: readonly string[]): Promise<number> {
   const log = new Log(options.d);
-  const read = await readGraph({ ...options, lastFrameOnly: true }, new KeepDisplays(), config, modules, log);
-  const source: GraphSource = { ...read, registry: withoutFiles(), graphDir: dirname(options.graph) };
+  const text = await withInput(options.graph, {}, async (f) => new TextDecoder().decode(await f.read(0, f.bytes)));
+  const source: GraphSource = { file: options.graph, text, config, registry: withoutFiles(), onWarning: (message) => log.warn(message) };
   const { run } = await checkGraph(source);
-  const trainers = run.filter((r) => r.instance instanceof KpnT).map((r) => ({ key: r.node.key, step: r.node.params.isSet('dstep') ? r.node.params.float('dstep') : DEFAULT_STEP }));
+  const trainers = run.filter((r) => r.instance instanceof KpnT).map((r) => ({ key: r.node.key, steps: r.node.params.isSet('dstep') ? [4, 1].map((k) => k * r.node.params.float('dstep')) : STEPS }));
   if (trainers.length === 0) throw new InputError('NO_TRAINING', 'the graph trains nothing: no kpn-t runs', { place: { file: options.graph }, hint: 'connect an output of a kpn-t to a display or an o-lut' });
   const progress = new ProgressLine(process.stderr);
   const stop = new StopSignal(() => progress.clear());
   const device = openDevice(options, log);
   try {
     let right = true;
-    for (const { key, step } of trainers) {
-      const check = new Check({ ...source, onWarning: (message) => log.warn(message) }, key, device, progress, stop.signal);
-      right = (await check.run(step, options.all ? 0 : options.sample)) && right;
+    for (const { key, steps } of trainers) {
+      const check = new Check(source, key, device, progress, stop.signal);
+      right = (await check.run(steps, options.all ? 0 : options.sample)) && right;
     }
     process.stdout.write(right ? 'gradcheck: all within their bounds\n' : 'gradcheck: FAILED\n');
     return right ? 0 : 1;
@@ -85,18 +86,12 @@ export async function runGradcheck(options: GradcheckOptions, config: readonly s
   }
 }
 
-/** Displays stay as they are: they are sinks that write nothing. */
-class KeepDisplays extends OutputOptions {}
-
 /** What a run of the graph leaves, read back. */
-interface Found {
+interface Found extends PathRun {
   spec: ModelSpec;
   targets: Uint32Array | undefined;
   differences: Float32Array | undefined;
-  gradient: Float32Array;
-  /** (pixel, 4) of level 0. */
-  dEdO: Float32Array;
-  result: Float32Array;
+  /** Of the finest level. */
   pixels: number;
 }
 
@@ -111,19 +106,20 @@ class Check {
     private readonly signal: AbortSignal,
   ) {}
 
-  async run(step: number, sample: number): Promise<boolean> {
-    const coarse = await this.frames({ deriv: 1, dstep: 2 * step, dsample: sample });
-    const fine = await this.frames({ deriv: 1, dstep: step, dsample: sample });
+  async run(steps: readonly number[], sample: number): Promise<boolean> {
+    const runs: { step: number; found: Found }[] = [];
+    for (const step of steps) runs.push({ step, found: await this.frames({ deriv: 1, dstep: step, dsample: sample }) });
+    const fine = runs.at(-1)!.found;
     const m = fine.spec;
     this.progress.stop();
     print(`${this.key} on ${this.device.info.name}: width ${m.width}, ${m.layers} hidden layers, ${fine.pixels} pixels, loss ${m.loss}`);
-    print(`gradient against differences over ${short(2 * step)} and ${short(step)} (f32, plain path)`);
+    print(`gradient against differences over ${steps.map(short).join(', ')} (f32, plain path)`);
     const rows = compareDifferences(m, {
-      analytic: fine.gradient, targets: fine.targets ?? [], coarse: coarse.differences ?? new Float32Array(), fine: fine.differences ?? new Float32Array(),
-      step, rounding: roundingOf(fine.dEdO, fine.result, fine.pixels),
+      analytic: fine.gradient, targets: fine.targets ?? [], rounding: roundingOf(fine.dEdO, fine.result, fine.pixels),
+      steps: runs.map(({ step, found }) => ({ step, differences: found.differences ?? new Float32Array() })),
     });
     let right = table(rows);
-    if (rows.some((r) => r.verdict === 'unsettled')) print('  unsettled: the two steps disagree by more than a tenth; try a smaller dstep');
+    if (rows.some((r) => r.verdict === 'unsettled')) print('  unsettled: these steps bend or drown in rounding by more than a tenth of the gradient; try another dstep');
     for (const path of ['plain', 'khr', 'nv']) right = (await this.comparePath(path, fine)) && right;
     return right;
   }
@@ -142,7 +138,7 @@ class Check {
     const m = reference.spec;
     const result = compareResults(m, reference.result, found.result, reference.pixels);
     print(`path ${path} (f16) against f32: results within ${error(result.error)} (bound ${error(result.bound)}) ${result.verdict}`);
-    const right = table(comparePaths(m, reference.gradient, found.gradient, { reference: reference.dEdO, other: found.dEdO, pixels: reference.pixels }));
+    const right = table(comparePaths(m, reference, found, reference.pixels));
     return right && result.verdict === 'ok';
   }
 
@@ -162,12 +158,16 @@ class Check {
   private async read(access: RunAccess): Promise<Found> {
     const instance = access.instance(this.key);
     if (!(instance instanceof KpnT)) throw new Error(`${this.key} is no kpn-t`);
-    const floats = async (buffer: PlanBuffer): Promise<Float32Array> => toFloat('f32', await access.readBuffer(buffer));
-    const { dEdw, differences } = instance.buffers;
+    const floats = async (buffer: PlanBuffer, format: 'f16' | 'f32' = 'f32'): Promise<Float32Array> => toFloat(format, await access.readBuffer(buffer));
+    const { dEdw, differences, state } = instance.buffers;
+    const { scale } = readState(await access.readBuffer(state));
+    const format = differences ? 'f32' : 'f16';
     return {
       spec: instance.spec, targets: instance.targets, pixels: instance.finestPixels,
       gradient: await floats(dEdw), differences: differences && (await floats(differences)),
       dEdO: await floats(access.buffer(`${this.key} dEdO`)), result: await floats(access.buffer(`${this.key} O`)),
+      activations: await floats(access.buffer(`${this.key} A`), format),
+      dEdA: (await floats(access.buffer(`${this.key} dEdA`), format)).map((x) => x / scale),
     };
   }
 }

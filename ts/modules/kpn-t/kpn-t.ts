@@ -70,6 +70,11 @@ export class KpnT implements ModuleInstance {
     return this.derivTargets;
   }
 
+  /** Pixels of the finest level, of all tiles; after `shapes`. */
+  get finestPixels(): number {
+    return this.geometry.levels[0]!.pixels;
+  }
+
   frames(): number | undefined {
     return this.derivTargets ? 1 + this.derivTargets.length : this.frozen ? SETTLING_FRAMES : undefined;
   }
