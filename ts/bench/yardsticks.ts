@@ -135,7 +135,7 @@ export async function copyRate(device: Device, seconds: number, seed: number): P
   const cpu = device.info.type === 'cpu';
   const random = randomUniform(seed);
   const data = Uint32Array.from({ length: 65521 * 4 }, () => random() * 2 ** 32);
-  const bytes = Math.min(cpu ? 2 ** 25 : 2 ** 29, device.info.limits.maxStorageBufferRange & ~15);
+  const bytes = Math.min(cpu ? 2 ** 25 : 2 ** 29, 16 * Math.floor(device.info.limits.maxStorageBufferRange / 16));
   const local = 256;
   const buffers = [device.buffer('from', bytes), device.buffer('to', bytes)];
   await repeatInto(device, data, { buffer: buffers[0]! });
