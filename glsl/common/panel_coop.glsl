@@ -3,22 +3,23 @@
 //
 //        in                 out                     out            the sums are f32; a whole panel of A is read
 //      +-----+            +-----+                 +-----+          before a sum is written over it. w^T panel is the
-//   px | A   |    *    in | w^T | (w by      =  px|     |          same with w read row by row, its rows in order.
+//   px | A   |    *    in | w^T | (w by      =  px|     |          same with w read row by row.
 //      +-----+            +-----+  columns)       +-----+
 //
 // This way round, accumulators are written to shared memory, and operands read from it, in whole words on NVIDIA.
-// Weights come through shared memory too, STAGE_ROWS of w at a time, loaded once for all subgroups of the workgroup.
+// Weights come through shared memory too, STAGE_ROWS outputs of a product at a time, for all subgroups of the workgroup at once.
 
 layout(constant_id = 23) const uint PIXELS = 32;     // of a subgroup: a multiple of TILE_M
-layout(constant_id = 24) const uint STAGE_ROWS = 32; // of w at a time: a multiple of TILE_N and TILE_K
+layout(constant_id = 24) const uint STAGE_ROWS = 32; // outputs whose weights are in shared memory at a time: a multiple of TILE_N and 8
 
 const uint WORDS = WIDTH / 8;  // of 8 channels: how panels and weights are moved
 const uint PITCH = WORDS + 1;  // of a row in shared memory: rows that are used together lie in different banks
 const uint TURNS = PIXELS > SUBGROUP ? PIXELS / SUBGROUP : 1; // pixels an invocation puts and gets, one after the other
-const uint MS = PIXELS / TILE_M, NS = WIDTH / TILE_N, KS = WIDTH / TILE_K; // tiles
+const uint COLUMN_PITCH = STAGE_ROWS / 8 + 1;  // of a row where only STAGE_ROWS columns are staged
+const uint MS = PIXELS / TILE_M, KS = WIDTH / TILE_K; // tiles
 
 shared uvec4 slab[SUBGROUPS * PIXELS * PITCH];
-shared uvec4 stage[STAGE_ROWS * PITCH];
+shared uvec4 stage[WIDTH * COLUMN_PITCH]; // no less than STAGE_ROWS * PITCH
 
 uint panelLane;   // pixel of the panel that put and get are about
 uint slabBase() { return gl_SubgroupID * PIXELS * PITCH; }
@@ -95,34 +96,46 @@ void panelLayer(uint base) { multiply(base, WIDTH, true); }
   subgroupBarrier();
 
 #ifdef PANEL_GATES
-// panel = (w^T panel) * act'(gates of the pixels from `gates` on). The gates come through the slab, like all operands.
+// STAGE_ROWS columns of the first `rows` rows of w.
+void stageColumns(uint base, uint rows, uint first) {
+  barrier();
+  UNROLL for (uint k = 0; k < rows * STAGE_ROWS / 8; k += SUBGROUP * SUBGROUPS) {
+    uint i = k + gl_LocalInvocationIndex;
+    if (i < rows * STAGE_ROWS / 8)
+      stage[i / (STAGE_ROWS / 8) * COLUMN_PITCH + i % (STAGE_ROWS / 8)] = weights[(base + first) / 8 + i / (STAGE_ROWS / 8) * WORDS + i % (STAGE_ROWS / 8)];
+  }
+  barrier();
+}
+
+// panel = (w^T panel) * act'(gates of the pixels from `gates` on). The gates take the panel's place in the slab as soon as it
+// is read, and the results theirs, a tile at a time.
 void panelLayerT(uint base, uint rows, uint gates) {
-  Accumulator sum[MS * NS];
+  MatrixA a[MS * KS];
+  const uint ks = rows / TILE_K;
   subgroupBarrier();
-  UNROLL for (uint i = 0; i < MS * NS; ++i) sum[i] = Accumulator(0.0);
-  UNROLL for (uint first = 0; first < rows; first += STAGE_ROWS) {
-    uint count = min(STAGE_ROWS, rows - first);
-    stageRows(base + first * WIDTH, count);
-    UNROLL for (uint k = 0; k < count / TILE_K; ++k) {
-      MatrixA a[MS];
-      UNROLL for (uint m = 0; m < MS; ++m)
-        matrixLoad(a[m], slab, slabBase() + m * TILE_M * PITCH + (first + k * TILE_K) / 8, PITCH, ROWS);
-      UNROLL for (uint n = 0; n < NS; ++n) {
+  UNROLL for (uint m = 0; m < MS; ++m)
+    UNROLL for (uint k = 0; k < ks; ++k)
+      matrixLoad(a[m * KS + k], slab, slabBase() + m * TILE_M * PITCH + k * TILE_K / 8, PITCH, ROWS);
+  EACH_WORD(WIDTH, slab[at] = PANEL_GATES[(gates + min(p, geo.pixels - 1)) * WORDS + word];)
+  UNROLL for (uint first = 0; first < WIDTH; first += STAGE_ROWS) {
+    stageColumns(base, rows, first);
+    UNROLL for (uint n = 0; n < STAGE_ROWS / TILE_N; ++n) {
+      Accumulator sum[MS];
+      UNROLL for (uint m = 0; m < MS; ++m) sum[m] = Accumulator(0.0);
+      UNROLL for (uint k = 0; k < ks; ++k) {
         MatrixB b;
-        matrixLoad(b, stage, k * TILE_K * PITCH + n * TILE_N / 8, PITCH, ROWS);
-        UNROLL for (uint m = 0; m < MS; ++m) sum[m * NS + n] = matrixMulAdd(a[m], b, sum[m * NS + n]);
+        matrixLoad(b, stage, k * TILE_K * COLUMN_PITCH + n * TILE_N / 8, COLUMN_PITCH, ROWS);
+        UNROLL for (uint m = 0; m < MS; ++m) sum[m] = matrixMulAdd(a[m * KS + k], b, sum[m]);
+      }
+      UNROLL for (uint m = 0; m < MS; ++m) {
+        HalfAccumulator read;
+        matrixLoad(read, slab, slabBase() + m * TILE_M * PITCH + first / 8 + n * TILE_N / 8, PITCH, ROWS);
+        Accumulator gate = Accumulator(read); // of the sums' type: only then are equal elements at equal places
+        UNROLL for (uint i = 0; i < gate.length(); ++i) sum[m][i] *= gate[i] > 0.0 ? 1.0 : SLOPE;
+        storeTile(sum[m], m, first / TILE_N + n);
       }
     }
   }
-  EACH_WORD(WIDTH, slab[at] = PANEL_GATES[(gates + min(p, geo.pixels - 1)) * WORDS + word];)
-  UNROLL for (uint m = 0; m < MS; ++m)
-    UNROLL for (uint n = 0; n < NS; ++n) {
-      HalfAccumulator read;
-      matrixLoad(read, slab, slabBase() + m * TILE_M * PITCH + n * TILE_N / 8, PITCH, ROWS);
-      Accumulator gate = Accumulator(read); // of the sums' type: only then are equal elements at equal places
-      UNROLL for (uint i = 0; i < gate.length(); ++i) gate[i] = sum[m * NS + n][i] * (gate[i] > 0.0 ? 1.0 : SLOPE);
-      storeTile(gate, m, n);
-    }
   subgroupBarrier();
 }
 #endif

@@ -78,7 +78,7 @@ export function panelLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spe
   let perGroup = 4;
   let rows = width;
   while (perGroup > 1 && perGroup * subgroup > info.limits.maxComputeWorkGroupInvocations) perGroup /= 2;
-  const bytes = (): number => (perGroup * panel + rows) * pitch(width);
+  const bytes = (): number => perGroup * panel * pitch(width) + width * pitch(rows);
   while (bytes() > shared && rows > 32) rows /= 2;
   while (bytes() > shared && perGroup > 1) perGroup /= 2;
   return {
