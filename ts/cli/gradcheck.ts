@@ -6,6 +6,7 @@ import { GpuError, InputError } from '../errors.js';
 import { withInput } from '../files.js';
 import { toFloat } from '../formats/pixels.js';
 import { loadSpirv, type Device } from '../gpu/index.js';
+import type { SpirvLoader } from '../graph/device-plan.js';
 import type { GraphSource, RunAccess } from '../graph/run.js';
 import { checkGraph, runGraph } from '../graph/run.js';
 import type { ModuleType, PlanBuffer } from '../graph/types.js';
@@ -19,7 +20,7 @@ import { ProgressLine, short } from './progress.js';
 import { deviceOptions, openDevice, wholeNumber, type CommonOptions } from './session.js';
 import { StopSignal } from './stop.js';
 
-interface GradcheckOptions extends CommonOptions {
+export interface GradcheckOptions extends CommonOptions {
   graph: string;
   sample: number;
   all?: boolean;
@@ -56,8 +57,8 @@ export function register(program: Command, config: readonly string[] = []): void
 const withoutFiles = (): ReadonlyMap<string, ModuleType> =>
   new Map([...modules].map(([name, type]) => [name, type.connectors.some((c) => c.type === 'sink') ? { ...type, create: () => ({ shapes: () => ({}), build: () => undefined }) } : type]));
 
-/** Runs the command; returns the exit code. Throws VkpnError. */
-export async function runGradcheck(options: GradcheckOptions, config: readonly string[]): Promise<number> {
+/** Runs the command; returns the exit code. `load`: where kernels come from. Throws VkpnError. */
+export async function runGradcheck(options: GradcheckOptions, config: readonly string[], load: SpirvLoader = loadSpirv): Promise<number> {
   const log = new Log(options.d);
   const text = await withInput(options.graph, {}, async (f) => new TextDecoder().decode(await f.read(0, f.bytes)));
   const source: GraphSource = { file: options.graph, text, config, registry: withoutFiles(), onWarning: (message) => log.warn(message) };
@@ -70,7 +71,7 @@ export async function runGradcheck(options: GradcheckOptions, config: readonly s
   try {
     let right = true;
     for (const { key, steps } of trainers) {
-      const check = new Check(source, key, device, progress, stop.signal);
+      const check = new Check(source, key, device, load, progress, stop.signal);
       right = (await check.run(steps, options.all ? 0 : options.sample)) && right;
     }
     process.stdout.write(right ? 'gradcheck: all within their bounds\n' : 'gradcheck: FAILED\n');
@@ -102,6 +103,7 @@ class Check {
     private readonly source: GraphSource,
     private readonly key: string,
     private readonly device: Device,
+    private readonly load: SpirvLoader,
     private readonly progress: ProgressLine,
     private readonly signal: AbortSignal,
   ) {}
@@ -147,7 +149,7 @@ class Check {
     const config = [...(this.source.config ?? []), ...Object.entries(params).map(([name, value]) => `param:${this.key}:${name}:${value}`)];
     let found: Found | undefined;
     const summary = await runGraph({
-      ...this.source, config, device: () => this.device, loadSpirv, lastFrameOnly: true, shareMemory: false, signal: this.signal,
+      ...this.source, config, device: () => this.device, loadSpirv: this.load, lastFrameOnly: true, shareMemory: false, signal: this.signal,
       onProgress: (p) => this.progress.update(p),
       inspect: async (access) => void (found = await this.read(access)),
     });

@@ -86,11 +86,12 @@ export function addDifferences(s: Step, targets: Uint32Array, step: number): Pla
   new Uint32Array(push).set([s.weights, targets.length]);
   new Float32Array(push)[2] = step;
   s.node('perturb', 'perturb', undefined, s.weights, [r(s.state), r(list), r(s.rounded), w(perturbed[0]), w(perturbed[1])], new Uint8Array(push));
-  const results = perturbed.map((weights) => {
-    const part = (name: string): PlanBuffer => s.buffer(`${name} ${weights.name}`, pixels * 16);
+  const results = perturbed.map((weights, i) => {
+    const side = i === 0 ? 'plus' : 'minus';
+    const part = (name: string): PlanBuffer => s.buffer(`${name} ${side}`, pixels * 16);
     const filtered = part('I');
-    const pass: Pass = { weights, filtered, coarse: post ? part('downI') : filtered, combined: part('O'), diff: part('dOdIa'), output: s.buffer(`output ${weights.name}`, s.outputBytes) };
-    s.forward(weights === perturbed[0] ? 'plus' : 'minus', pass);
+    const pass: Pass = { weights, filtered, coarse: post ? part('downI') : filtered, combined: part('O'), diff: part('dOdIa'), output: s.buffer(`output ${side}`, s.outputBytes) };
+    s.forward(side, pass);
     return pass.combined;
   });
   s.reduce('difference', 'difference', [
