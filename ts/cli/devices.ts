@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import { listDevices, type DeviceInfo, type MatrixShape } from '../gpu/index.js';
+import { describePath, pathReport } from '../modules/kpn/path.js';
 
 export function register(program: Command): void {
   program
@@ -10,12 +11,13 @@ export function register(program: Command): void {
     .option('--json', 'everything, for programs')
     .action((options: { json?: boolean }) => {
       const devices = listDevices();
-      process.stdout.write(options.json ? `${JSON.stringify(devices, null, 2)}\n` : devices.map(describeDevice).join('\n'));
+      const told = devices.map((d) => ({ ...d, paths: pathReport(d) }));
+      process.stdout.write(options.json ? `${JSON.stringify(told, null, 2)}\n` : told.map((d) => describeDevice(d, d.paths)).join('\n'));
     });
 }
 
 /** The text about one device, for people. */
-export function describeDevice(d: DeviceInfo): string {
+export function describeDevice(d: DeviceInfo, paths = pathReport(d)): string {
   const { subgroup: s, limits, features: f, matrixShapes } = d;
   const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   const yes = (b: boolean): string => (b ? 'yes' : 'no');
@@ -30,6 +32,8 @@ export function describeDevice(d: DeviceInfo): string {
     ...shapeLines('matrix KHR', f.khrCooperativeMatrix, matrixShapes.khr),
     ...shapeLines('matrix NV', f.nvCooperativeMatrix, matrixShapes.nv),
     ...shapeLines(`matrix NV2${nv2?.flexibleDimensions ? ' (flexible)' : ''}`, nv2 !== null, matrixShapes.nv2),
+    `   path          ${describePath(paths.chosen)} (auto)`,
+    ...paths.others.map(({ path, why }) => `                 not ${path}: ${why}`),
   ];
   return `${lines.join('\n')}\n`;
 }

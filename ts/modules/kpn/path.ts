@@ -20,23 +20,37 @@ export interface Launch {
   fullSubgroups?: boolean;
 }
 
+/** What `auto` prefers: KHR is the faster one where a device has both (docs/performance.md). */
+const ORDER = ['khr', 'nv'] as const;
+const ON_CPU = 'a driver for the CPU is no faster with matrices';
+
 /**
- * The path that `asked` means on a device. `auto`: NV, else KHR, where they pass the self-test; plain on CPU drivers, which
- * are no faster with matrices. `warn` hears of a path that the device lists and gets wrong.
+ * The path that `asked` means on a device. `auto`: KHR, else NV, where they pass the self-test; plain on CPU drivers. `warn` hears of a path that the device lists and gets wrong.
  * @throws GpuError NO_PATH where the path asked for isn't there
  */
 export function choosePath(info: DeviceInfo, asked: string, warn: (message: string) => void, tested = testedPath): LayerPath {
   if (asked === 'plain' || (asked === 'auto' && info.type === 'cpu')) return { name: 'plain' };
   const reasons: string[] = [];
-  for (const name of asked === 'auto' ? (['nv', 'khr'] as const) : [asked as MatrixPath]) {
+  for (const name of asked === 'auto' ? ORDER : [asked as MatrixPath]) {
     const state = tested(info, name);
     if ('shape' in state) return { name, tile: state.shape };
     reasons.push(state.why);
     if (asked === 'auto' && state.wrong) warn(`${info.name}, ${info.driverName} ${info.driverInfo}: path ${name} is left out, because ${state.why}`);
   }
   if (asked === 'auto') return { name: 'plain' };
-  const there = (['khr', 'nv'] as const).filter((name) => name !== asked && 'shape' in tested(info, name));
+  const there = ORDER.filter((name) => name !== asked && 'shape' in tested(info, name));
   throw new GpuError('NO_PATH', `${info.name} has no path ${asked}: ${reasons.join('; ')}`, { hint: `there is: ${[...there, 'plain'].join(', ')}; auto takes the fastest` });
+}
+
+/** For people: what `auto` takes on a device, and why it passes each of the other paths over. */
+export function pathReport(info: DeviceInfo, tested = testedPath): { chosen: LayerPath; others: { path: PathName; why: string }[] } {
+  const chosen = choosePath(info, 'auto', () => undefined, tested);
+  const others = ORDER.filter((path) => path !== chosen.name).map((path) => {
+    const state = tested(info, path);
+    if ('why' in state) return { path, why: state.why };
+    return { path, why: `${describePath({ name: path, tile: state.shape })} works, but ${chosen.name === 'plain' ? ON_CPU : `${chosen.name} comes first`}` };
+  });
+  return { chosen, others: [...others, ...(chosen.name === 'plain' ? [] : [{ path: 'plain' as const, why: 'works everywhere, but slower' }])] };
 }
 
 /** Invocations of a subgroup: what shapes are listed for. */
