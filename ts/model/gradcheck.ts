@@ -91,8 +91,10 @@ export function compareDifferences(m: ModelSpec, d: Differences): Row[] {
       return { ...row, bound: 2e-4 + (noise === 0 ? 0 : (3 * noise * Math.sqrt(used)) / row.norm) + 4 * apart ** 2 };
     });
     const best = pairs.reduce((a, b) => (b.bound < a.bound ? b : a));
+    if (best.error === 0) return { ...best, bound: 2e-4, verdict: 'ok' }; // a layer without influence has no gradient to relate anything to
     const right = best.error <= best.bound && best.largest <= best.bound;
-    return { ...best, verdict: !(best.bound <= 0.1) ? 'unsettled' : right ? 'ok' : 'wrong' };
+    // Without a finite gradient nothing is relative to anything, and there is a difference.
+    return { ...best, verdict: !(best.norm > 0 && Number.isFinite(best.norm)) ? 'wrong' : !(best.bound <= 0.1) ? 'unsettled' : right ? 'ok' : 'wrong' };
   });
 }
 
