@@ -1,8 +1,9 @@
 // mulw: dE/dw_l[out][in] = sum over pixels of dE/dA_l[out] * A_{l-1}[in] (SPEC 2), a part of the pixels a workgroup;
 // `sum` adds the parts up, in order. Grid: (part, layer, group of columns).
 //
-// Plain body: each invocation holds two columns `in` of all rows `out`. A run of pixels' dE/dA is staged in shared memory,
-// from which all invocations read the same address; the rows go in blocks, so that a block's sums stay in registers.
+// Plain body: each invocation holds two columns `in` of a group of rows `out` (CPU drivers: all rows). A run of pixels' dE/dA is
+// staged in shared memory, from which invocations of a group read the same address; a group's rows go in blocks, so that a
+// block's sums stay in registers.
 // Unrolled, for the reason given in panel_plain.glsl.
 //
 // With cooperative matrices: each subgroup holds BLOCK x BLOCK of dE/dw. A run of pixels' dE/dA and A is staged in shared
@@ -42,10 +43,14 @@ layout(set = 0, binding = 1) readonly buffer Act { PAIR actPair[]; };        // 
 layout(set = 0, binding = 2) readonly buffer DAct { QUAD dActQuad[]; };      // (layer, pixel, W): dE/dA; then (pixel, 16): dE/dK
 layout(set = 0, binding = 3) writeonly buffer Part { vec2 part[]; };         // (part, layer, out, in)
 
+layout(constant_id = 26) const uint ROW_GROUPS = 1; // of rows, a workgroup
+
 const uint QUADS = WIDTH / 4;
+const uint GROUP_QUADS = QUADS / ROW_GROUPS; // of rows an invocation holds
+const uint PAIRS = gl_WorkGroupSize.x / ROW_GROUPS; // of columns a workgroup holds
 shared vec4 stage[RUN * QUADS];
 
-void addRun(uint first, uint layer, uint pair, inout vec4 even[QUADS], inout vec4 odd[QUADS]) {
+void addRun(uint first, uint layer, uint pair, uint row, inout vec4 even[GROUP_QUADS], inout vec4 odd[GROUP_QUADS]) {
   bool last = layer == LAYERS;
   uint quads = last ? OUTPUTS / 4 : QUADS; // of rows
   barrier();
@@ -62,17 +67,17 @@ void addRun(uint first, uint layer, uint pair, inout vec4 even[QUADS], inout vec
     a[k] = p < geo.pixels ? v : vec2(0);
   }
 #ifdef ROLLED // see panel_plain.glsl; all rows, so that a pixel is a turn of one loop
-  const uint BLOCK = QUADS;
+  const uint BLOCK = GROUP_QUADS;
 #define EACH_PIXEL [[dont_unroll]]
 #else
   const uint BLOCK = 2; // quads of rows whose sums are in registers at a time
 #define EACH_PIXEL [[unroll]]
 #endif
-  [[unroll]] for (uint b = 0; b < QUADS / BLOCK; ++b) {
+  [[unroll]] for (uint b = 0; b < GROUP_QUADS / BLOCK; ++b) {
     EACH_PIXEL for (uint k = 0; k < RUN; ++k) {
       [[unroll]] for (uint j = 0; j < BLOCK; ++j) { // counted from 0: others are not unrolled on llvmpipe
         uint o = b * BLOCK + j;
-        vec4 d = stage[k * QUADS + o];
+        vec4 d = stage[k * QUADS + row + o];
         even[o] += a[k].x * d;
         odd[o] += a[k].y * d;
       }
@@ -82,15 +87,17 @@ void addRun(uint first, uint layer, uint pair, inout vec4 even[QUADS], inout vec
 
 void main() {
   uint layer = gl_WorkGroupID.y;
-  uint pair = gl_WorkGroupID.z * gl_WorkGroupSize.x + gl_LocalInvocationID.x;
+  uint group = ROW_GROUPS == 1 ? 0 : gl_LocalInvocationID.x / PAIRS; // a constant where there is one: llvmpipe's loads then are scalar
+  uint pair = gl_WorkGroupID.z * PAIRS + gl_LocalInvocationID.x - group * PAIRS;
+  uint row = group * GROUP_QUADS; // first quad of rows
   uint first = gl_WorkGroupID.x * RUN * RUNS;
-  vec4 even[QUADS], odd[QUADS];
-  [[unroll]] for (uint o = 0; o < QUADS; ++o) { even[o] = vec4(0); odd[o] = vec4(0); }
-  if (RUNS == 1) addRun(first, layer, pair, even, odd);
-  else for (uint r = 0; r < RUNS; ++r) addRun(first + r * RUN, layer, pair, even, odd);
+  vec4 even[GROUP_QUADS], odd[GROUP_QUADS];
+  [[unroll]] for (uint o = 0; o < GROUP_QUADS; ++o) { even[o] = vec4(0); odd[o] = vec4(0); }
+  if (RUNS == 1) addRun(first, layer, pair, row, even, odd);
+  else for (uint r = 0; r < RUNS; ++r) addRun(first + r * RUN, layer, pair, row, even, odd);
   uint base = (gl_WorkGroupID.x * (LAYERS + 1) + layer) * WIDTH * WIDTH / 2 + pair;
-  [[unroll]] for (uint o = 0; o < QUADS; ++o)
-    [[unroll]] for (uint j = 0; j < 4; ++j) part[base + (4 * o + j) * (WIDTH / 2)] = vec2(even[o][j], odd[o][j]);
+  [[unroll]] for (uint o = 0; o < GROUP_QUADS; ++o)
+    [[unroll]] for (uint j = 0; j < 4; ++j) part[base + (4 * (row + o) + j) * (WIDTH / 2)] = vec2(even[o][j], odd[o][j]);
 }
 
 #else

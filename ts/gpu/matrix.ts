@@ -33,15 +33,26 @@ export function bestShape(shapes: readonly MatrixShape[]): TileShape | undefined
   return best && { m: best.m, n: best.n, k: best.k };
 }
 
+/** The shape that VKPN_TILE names, if the device has it: listed, or a multiple of what NV2 lets be any multiple. */
+function askedShape(info: DeviceInfo, path: MatrixPath, asked: string): TileShape | undefined {
+  const [m = 0, n = 0, k = 0] = /^\d+x\d+x\d+$/.test(asked) ? asked.split('x').map(Number) : [];
+  const flexible = path === 'khr' && info.features.nvCooperativeMatrix2?.flexibleDimensions === true;
+  const there = info.matrixShapes[path].some((s) => isUsable(s) && s.m === m && s.n === n && s.k === k)
+    || (flexible && info.matrixShapes.nv2.some((s) => isUsable({ ...s, m, n, k }) && m % s.m === 0 && n % s.n === 0 && k % s.k === 0));
+  return there ? { m, n, k } : undefined;
+}
+
 /**
- * What the device lists and the environment allows: VKPN_NO_KHR=1 and VKPN_NO_NV=1 switch a path off.
- * Nothing is run: `testedPath` says whether the device also computes it.
+ * What the device lists and the environment allows: VKPN_NO_KHR=1 and VKPN_NO_NV=1 switch a path off, VKPN_TILE=16x16x16 chooses
+ * a shape. Nothing is run: `testedPath` says whether the device also computes it.
  */
 export function listedPath(info: DeviceInfo, path: MatrixPath, env: NodeJS.ProcessEnv = process.env): PathState {
   if ((env[switches[path]] ?? '0') !== '0') return { why: `${switches[path]} is set` };
   if (!(path === 'khr' ? info.features.khrCooperativeMatrix : info.features.nvCooperativeMatrix)) return { why: `the device has no ${extensions[path]}` };
   if (!info.features.shaderFloat16) return { why: 'the device has no f16 arithmetic' };
-  const shape = bestShape(info.matrixShapes[path]);
+  const asked = env.VKPN_TILE;
+  const shape = asked === undefined ? bestShape(info.matrixShapes[path]) : askedShape(info, path, asked);
+  if (asked !== undefined && !shape) return { why: `VKPN_TILE is ${asked}, a shape that ${extensions[path]} does not offer here for f16*f16+f32` };
   return shape ? { shape } : { why: `${extensions[path]} lists no f16*f16+f32 shape of up to 32x16x16 for a subgroup` };
 }
 
