@@ -62,8 +62,9 @@ export async function drawGraph(history: Float32Array, frames: number, spec: Mod
   const smooth = smoothedLog(values, values.length / 60);
   // The extreme thousandths may leave the picture: one outlier must not flatten all the rest.
   const sorted = [...values].sort((a, b) => a - b);
-  const low = Math.min(sorted[Math.floor(sorted.length / 1000)]!, ...smooth) / 1.15;
-  const high = Math.max(sorted[sorted.length - 1 - Math.floor(sorted.length / 1000)]!, ...smooth) * 1.15;
+  const outliers = Math.floor(sorted.length / 1000);
+  const low = smooth.reduce((a, b) => Math.min(a, b), sorted[outliers]!) / 1.15;
+  const high = smooth.reduce((a, b) => Math.max(a, b), sorted[sorted.length - 1 - outliers]!) * 1.15;
   const last = Math.max(1, history.length - 1);
   const x = (frame: number): number => left + ((right - left) * frame) / last;
   const y = (v: number): number => bottom - (bottom - top) * (Math.log(Math.min(high, Math.max(low, v)) / low) / Math.log(high / low));
