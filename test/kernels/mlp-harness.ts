@@ -1,0 +1,56 @@
+// What the tests of mlp and mlpbck share: the layers' tensors of a batch, and how a path's kernel is launched over them.
+import type { Device } from '../../ts/gpu/types.js';
+import { PRESETS, weightCount, type ModelSpec } from '../../ts/model/spec.js';
+import { geometryOf } from '../../ts/modules/kpn/geometry.js';
+import { specOf } from '../../ts/modules/kpn/options.js';
+import { choosePath, panelLaunch } from '../../ts/modules/kpn/path.js';
+import { random, toHalf } from '../reference/index.js';
+import { poison, type Dispatch, type Use } from './harness.js';
+import { bytesOf, type Snapshot } from './step-run.js';
+
+export interface MlpCase {
+  width: number;
+  layers: number;
+  pixels: number;
+  /** Frames that the kernel is built for: of many, CPU drivers get it unrolled. */
+  frames?: number;
+}
+
+/** Pixels that fill no workgroup, one that fills some, one alone. */
+export const MLP_CASES: readonly MlpCase[] = [
+  { width: 32, layers: 1, pixels: 77 },
+  { width: 32, layers: 3, pixels: 1 },
+  { width: 32, layers: 1, pixels: 300, frames: 1e9 },
+  { width: 64, layers: 2, pixels: 512 },
+  { width: 128, layers: 1, pixels: 33 },
+];
+
+export const modelOf = ({ width, layers }: MlpCase): ModelSpec => ({ ...PRESETS.classic, width, layers, levels: 1 });
+
+/** Weights, and a source of numbers in +-size, all values of f16. */
+export function numbersOf(c: MlpCase): { weights: Float64Array; halves: (count: number, size: number) => Float64Array } {
+  const next = random(c.width + c.layers + c.pixels);
+  const halves = (count: number, size: number): Float64Array => Float64Array.from({ length: count }, () => toHalf(size * (2 * next() - 1)));
+  return { halves, weights: halves(weightCount(modelOf(c)), Math.sqrt(6 / c.width)) };
+}
+
+/** A kernel of glsl/kpn over the pixels; `uses` come after geometry and weights. `variant` is given the path's. */
+export function mlpDispatch(device: Device, c: MlpCase, path: string, kernel: string, uses: Use[], variant: (path: string) => string = (name) => name): Dispatch {
+  const m = modelOf(c);
+  const layerPath = choosePath(device.info, path, () => undefined);
+  const launch = panelLaunch(layerPath, device.info, specOf(m, 64), m.width, c.pixels, c.frames ?? 1);
+  const weights: Use = { name: 'weights', access: 'r', bytes: (path === 'plain' ? 4 : 2) * weightCount(m) };
+  const geometry: Use = { name: 'geometry', access: 'r', bytes: geometryOf(m, 1, c.pixels, 1).bytes.byteLength, uniform: true };
+  return { kernel, ...launch, variant: variant(launch.variant), uses: [geometry, weights, ...uses] };
+}
+
+/** Contents of the first two. */
+export const mlpContents = (c: MlpCase, path: string, weights: Float64Array): Snapshot =>
+  new Map([['geometry', geometryOf(modelOf(c), 1, c.pixels, 1).bytes], ['weights', bytesOf(weights, path === 'plain' ? 'f32' : 'f16')]]);
+
+/** Poison with these bytes put in at an offset. */
+export function poisonBut(bytes: number, at: number, data: Uint8Array): Uint8Array {
+  const all = poison(bytes);
+  all.set(data, at);
+  return all;
+}
