@@ -7,7 +7,7 @@ import { compareDifferences, roundingOf } from '../../ts/model/gradcheck.js';
 import { outputsOf, weightCount, type ModelSpec } from '../../ts/model/spec.js';
 import { modules } from '../../ts/modules/index.js';
 import { targetsOf } from '../../ts/modules/kpn-t/deriv.js';
-import { KpnT } from '../../ts/modules/kpn-t/kpn-t.js';
+import type { KpnT } from '../../ts/modules/kpn-t/kpn-t.js';
 import { packageRoot } from '../../ts/root.js';
 import { caseOf } from '../kernels/batch.js';
 import { runSteps, values, type Snapshot, type StepCase } from '../kernels/step-run.js';
