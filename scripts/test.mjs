@@ -15,7 +15,7 @@ rmSync(scratch, { recursive: true, force: true });
 mkdirSync(scratch, { recursive: true });
 
 /** What runs on both drivers: all that uses the addon in its own process, but not whole trainings, which are slow under validation. */
-const SECOND_DRIVER = ['test/unit/gpu(-graph|-run)?\\.test', 'test/kernels/'];
+const SECOND_DRIVER = ['test/unit/gpu(-graph|-run|-matrix)?\\.test', 'test/kernels/'];
 const FIRST_DRIVER_ONLY = '\\.long\\.test\\.ts$';
 
 const count = { passed: 0, failed: 0 };

@@ -118,7 +118,8 @@ export function tryChild(trial: Trial, script = join(packageRoot, 'dist', 'gpu',
   if (error !== undefined) return `the self-test did not end: ${error.message}`;
   if (signal !== null) return `the self-test of it crashed in the driver (${signal})`;
   try {
-    const { wrong } = JSON.parse(stdout) as { wrong: string | null };
+    // The last line: drivers and layers print too.
+    const { wrong } = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as { wrong: string | null };
     if (status === 0) return wrong ?? undefined;
   } catch {
     // what it printed is no verdict

@@ -78,6 +78,9 @@ const tileSpec = (info: DeviceInfo, tile: TileShape, perGroup: number): Launch['
   0: subgroupOf(info) * perGroup, 18: tile.m, 19: tile.n, 20: tile.k, 21: subgroupOf(info), 22: perGroup,
 });
 
+/** Pixels from which a GPU has work for all its processors several times over. Tile counts below and above it: measured on an H100. */
+const MANY_PIXELS = 2 ** 15;
+
 /** Bytes of a row of `width` f16 channels in shared memory (PITCH). */
 const pitch = (width: number): number => 2 * width + 16;
 
@@ -87,11 +90,11 @@ export function panelLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spe
   if (path.name === 'plain') return { variant, spec, groups: [Math.ceil(pixels / (spec[0] as number)), 1, 1] };
   const subgroup = subgroupOf(info);
   const shared = info.limits.maxComputeSharedMemorySize;
-  // A pixel an invocation, or two where subgroups are small: each weight that is loaded serves more pixels.
-  const panel = Math.max(path.tile.m, subgroup, 16);
+  const panel = Math.max(path.tile.m, subgroup / 2);
   let perGroup = 4;
-  let rows = width;
   while (perGroup > 1 && perGroup * subgroup > info.limits.maxComputeWorkGroupInvocations) perGroup /= 2;
+  // Where there is much to do, little shared memory leaves room for more workgroups at a time; else the fewest barriers count.
+  let rows = pixels > MANY_PIXELS ? 32 : width;
   const bytes = (): number => perGroup * panel * pitch(width) + width * pitch(rows);
   while (bytes() > shared && rows > 32) rows /= 2;
   while (bytes() > shared && perGroup > 1) perGroup /= 2;
@@ -125,9 +128,8 @@ export function gradientLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['
   const blocks = (width / block) ** 2;
   let perGroup = blocks;
   while (perGroup * subgroupOf(info) > info.limits.maxComputeWorkGroupInvocations) perGroup /= 2;
-  let run = 64;
-  while (2 * run * pitch(width) > info.limits.maxComputeSharedMemorySize) run /= 2;
-  const runs = Math.max(1, Math.ceil(pixels / (run * 128)));
+  const run = 32;
+  const runs = Math.max(1, Math.ceil(pixels / (run * (pixels > 2 ** 19 ? 256 : 128))));
   const parts = Math.ceil(pixels / (run * runs));
   return {
     variant, spec: { ...spec, ...tileSpec(info, path.tile, perGroup), 16: run, 17: runs, 25: block },

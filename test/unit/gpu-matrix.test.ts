@@ -1,0 +1,187 @@
+// Which matrix path and shape a device gets, and the self-test that it must pass: on made-up devices, and in real child processes.
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { GpuError } from '../../ts/errors.js';
+import { listDevices, openDevice } from '../../ts/gpu/index.js';
+import { bestShape, listedPath, type PathState } from '../../ts/gpu/matrix.js';
+import { judge, makeProduct, runTrial, tryChild } from '../../ts/gpu/selftest.js';
+import type { ComponentType, DeviceInfo, MatrixShape } from '../../ts/gpu/types.js';
+import { choosePath, gradientLaunch, panelLaunch, pathReport } from '../../ts/modules/kpn/path.js';
+import { fromHalf, toHalf } from '../../ts/formats/half.js';
+import { scratch } from './gpu-harness.js';
+
+const real = listDevices()[0]!;
+
+const shape = (name: string, sums: ComponentType = 'f32', more: Partial<MatrixShape> = {}): MatrixShape => {
+  const [m = 0, n = 0, k = 0] = name.split('x').map(Number);
+  return { m, n, k, a: 'f16', b: 'f16', c: sums, result: sums, scope: 'subgroup', ...more };
+};
+
+/** A GPU with these shapes. */
+function gpu(khr: MatrixShape[], nv: MatrixShape[] = [], more: Partial<DeviceInfo> = {}): DeviceInfo {
+  return {
+    ...real, name: 'Testor 3000', type: 'discrete', driverName: 'testdrv', driverInfo: '1.2',
+    subgroup: { size: 32, min: 32, max: 32, sizeControl: true, fullSubgroups: true },
+    limits: { ...real.limits, maxComputeSharedMemorySize: 49152, maxComputeWorkGroupInvocations: 1024 },
+    features: { ...real.features, shaderFloat16: true, khrCooperativeMatrix: khr.length > 0, nvCooperativeMatrix: nv.length > 0, nvCooperativeMatrix2: null },
+    matrixShapes: { khr, nv, nv2: [] },
+    ...more,
+  };
+}
+const nvidia = [shape('16x8x8'), shape('16x16x16', 'f16'), shape('16x8x16'), shape('16x16x16'), shape('16x16x32', 'f32', { a: 'u8', b: 'u8' })];
+const listed = (info: DeviceInfo, path: 'khr' | 'nv'): PathState => listedPath(info, path, {});
+
+describe('the shape', () => {
+  test.each([
+    ['NVIDIA', nvidia, '16x16x16'],
+    ['Intel', [shape('8x16x16'), shape('8x8x16'), shape('1x16x16')], '8x16x16'],
+    ['Intel, older', [shape('8x8x16'), shape('8x8x16', 'f16')], '8x8x16'],
+    ['lavapipe', [shape('8x8x8', 'f16'), shape('8x8x8')], '8x8x8'],
+    ['large ones first', [shape('8x8x8'), shape('32x16x16'), shape('16x16x16')], '32x16x16'],
+    ['of equal ones 16 rows', [shape('32x8x16'), shape('16x16x16')], '16x16x16'],
+    ['f16 sums alone', [shape('16x16x16', 'f16')], undefined],
+    ['of a workgroup', [shape('16x16x16', 'f32', { scope: 'workgroup' })], undefined],
+    ['too wide for 16 outputs', [shape('16x32x16'), shape('16x16x32')], undefined],
+  ])('%s', (_, shapes, expected) => {
+    const best = bestShape(shapes);
+    expect(best && `${best.m}x${best.n}x${best.k}`).toBe(expected);
+  });
+
+  test('switched off, not there, nothing usable: each says why', () => {
+    expect(listedPath(gpu(nvidia), 'khr', { VKPN_NO_KHR: '1' })).toEqual({ why: 'VKPN_NO_KHR is set' });
+    expect(listedPath(gpu(nvidia, nvidia), 'nv', { VKPN_NO_NV: '1' })).toEqual({ why: 'VKPN_NO_NV is set' });
+    expect(listedPath(gpu(nvidia), 'khr', { VKPN_NO_KHR: '0', VKPN_NO_NV: '1' })).toEqual({ shape: { m: 16, n: 16, k: 16 } });
+    expect(listed(gpu(nvidia), 'nv')).toEqual({ why: 'the device has no VK_NV_cooperative_matrix' });
+    expect(listed(gpu([shape('16x16x16', 'f16')]), 'khr')).toEqual({ why: expect.stringMatching(/VK_KHR_cooperative_matrix lists no f16\*f16\+f32 shape/) });
+  });
+
+  test('VKPN_TILE takes what is listed, and multiples where dimensions are flexible', () => {
+    const small = gpu([shape('8x8x8')]);
+    const flexible = { ...small, features: { ...small.features, nvCooperativeMatrix2: { flexibleDimensions: true, conversions: false, workgroupScope: false } }, matrixShapes: { ...small.matrixShapes, nv2: [shape('8x8x8')] } };
+    expect(listedPath(gpu(nvidia), 'khr', { VKPN_TILE: '16x8x16' })).toEqual({ shape: { m: 16, n: 8, k: 16 } });
+    expect(listedPath(flexible, 'khr', { VKPN_TILE: '16x16x16' })).toEqual({ shape: { m: 16, n: 16, k: 16 } });
+    for (const [info, tile] of [[small, '16x16x16'], [flexible, '12x8x8'], [flexible, '64x16x16'], [flexible, '16'], [gpu(nvidia), '8x8x8']] as const)
+      expect(listedPath(info, 'khr', { VKPN_TILE: tile })).toEqual({ why: expect.stringContaining(`VKPN_TILE is ${tile}`) });
+  });
+});
+
+describe('the path', () => {
+  const both = gpu(nvidia, nvidia);
+  const choose = (info: DeviceInfo, asked: string, tested = listed): [string, string[]] => {
+    const warnings: string[] = [];
+    return [choosePath(info, asked, (text) => warnings.push(text), tested).name, warnings];
+  };
+  const broken = (...paths: string[]) => (info: DeviceInfo, path: 'khr' | 'nv'): PathState => (paths.includes(path) ? { why: '16x16x16 is listed, but wrong', wrong: true } : listed(info, path));
+
+  test('auto: matrices on GPUs, plain on CPUs and where there is nothing else', () => {
+    expect(choose(both, 'auto')).toEqual(['khr', []]);
+    expect(choose(gpu([], nvidia), 'auto')).toEqual(['nv', []]);
+    expect(choose(gpu([]), 'auto')).toEqual(['plain', []]);
+    expect(choose({ ...both, type: 'cpu' }, 'auto')).toEqual(['plain', []]);
+  });
+
+  test('auto passes over what is wrong, and says so once a path, with device, driver and shape', () => {
+    const [name, warnings] = choose(both, 'auto', broken('khr'));
+    expect([name, warnings.length]).toEqual(['nv', 1]);
+    expect(warnings[0]).toMatch(/^Testor 3000, testdrv 1\.2: path khr is left out, because 16x16x16 is listed, but wrong/);
+    expect(choose(both, 'auto', broken('khr', 'nv'))[0]).toBe('plain');
+  });
+
+  test.each(['khr', 'nv', 'plain'])('%s is taken where asked for', (name) => expect(choose(both, name)).toEqual([name, []]));
+
+  test('what the device lacks or gets wrong is refused, with what there is: never replaced', () => {
+    const error = (info: DeviceInfo, asked: string, tested = listed): GpuError => {
+      try {
+        choosePath(info, asked, () => undefined, tested);
+      } catch (e) {
+        return e as GpuError;
+      }
+      throw new Error('accepted');
+    };
+    const lacking = error(gpu(nvidia), 'nv');
+    expect([lacking.code, lacking.exitCode]).toEqual(['NO_PATH', 2]);
+    expect(lacking.format()).toBe('Testor 3000 has no path nv: the device has no VK_NV_cooperative_matrix\n  there is: khr, plain; auto takes the fastest');
+    expect(error(both, 'khr', broken('khr')).format()).toMatch(/no path khr: 16x16x16 is listed, but wrong\n {2}there is: nv, plain/);
+    expect(error({ ...gpu([]), type: 'cpu' }, 'khr').hint).toBe('there is: plain; auto takes the fastest');
+  });
+
+  test('the report names every path once', () => {
+    for (const info of [both, gpu([], nvidia), gpu([]), { ...both, type: 'cpu' as const }]) {
+      const { chosen, others } = pathReport(info, listed);
+      expect([chosen.name, ...others.map((o) => o.path)].sort()).toEqual(['khr', 'nv', 'plain']);
+    }
+  });
+});
+
+describe('launches fit the device', () => {
+  const sizes = [8, 16, 32, 64];
+  const tiles = ['8x8x8', '8x8x16', '8x16x16', '16x16x16', '32x16x16'];
+  test.each(sizes.flatMap((s) => tiles.map((t) => [s, t] as const)))('subgroups of %i, tiles of %s', (size, name) => {
+    const { m, n, k } = shape(name);
+    for (const shared of [32768, 49152, 65536])
+      for (const width of [32, 64, 128])
+        for (const pixels of [1, 5440, 1 << 20]) {
+          const info = gpu([], [], { subgroup: { size, min: size, max: size, sizeControl: true, fullSubgroups: true }, limits: { ...real.limits, maxComputeSharedMemorySize: shared, maxComputeWorkGroupInvocations: 1024 } });
+          const path = { name: 'khr', tile: { m, n, k } } as const;
+          const { spec: p, groups } = panelLaunch(path, info, { 0: 64 }, width, pixels, 1);
+          const [local, per, panel, rows] = [p[0], p[22], p[23], p[24]] as number[];
+          expect(local).toBe(size * per!);
+          expect(local!).toBeLessThanOrEqual(1024);
+          expect(per! * panel! * (2 * width + 16) + width * (2 * rows! + 16)).toBeLessThanOrEqual(shared);
+          expect([panel! % m, rows! % n, width % rows!, (4 * panel!) % size]).toEqual([0, 0, 0, 0]);
+          expect(groups[0] * per! * panel!).toBeGreaterThanOrEqual(pixels);
+          const g = gradientLaunch(path, info, { 0: 64 }, width, 3, pixels, 1);
+          const [gl, gper, run, runs, block] = [g.spec[0], g.spec[22], g.spec[16], g.spec[17], g.spec[25]] as number[];
+          expect([gl, gl! <= 1024, run! % k, block! % m, block! % n]).toEqual([size * gper!, true, 0, 0, 0]);
+          expect(2 * run! * (2 * width + 16)).toBeLessThanOrEqual(shared);
+          expect([g.groups[0], g.groups[1], g.groups[2] * gper! * block! ** 2]).toEqual([g.parts, 4, width ** 2]);
+          expect(g.parts * run! * runs!).toBeGreaterThanOrEqual(pixels);
+        }
+  });
+});
+
+describe('the self-test', () => {
+  const tile = { m: 16, n: 16, k: 16 };
+  const product = makeProduct(tile);
+  const sums = Float32Array.from([...product.sum, ...product.sum.map((x) => 2 * x)]);
+  const halves = fromHalf(toHalf(product.sum).data);
+
+  test('accepts the right result', () => expect(judge(product, sums, halves)).toBeUndefined());
+
+  test('notices one wrong element, a transposed product, sums in f16, NaN', () => {
+    const spoiled = (x: Float32Array, i: number, v: number): Float32Array => Float32Array.from(x, (y, j) => (j === i ? v : y));
+    expect(judge(product, spoiled(sums, 17, sums[17]! + 2 ** -8), halves)).toBe(`element 17 of its product is ${sums[17]! + 2 ** -8}, not ${sums[17]}`);
+    expect(judge(product, spoiled(sums, 300, NaN), halves)).toMatch(/^element 44 of its product is NaN/);
+    expect(judge(product, sums, spoiled(halves, 255, 0))).toMatch(/^element 255/);
+    expect(judge(product, Float32Array.from(sums, (_, i) => (i < 256 ? product.sum[(i % 16) * 16 + Math.floor(i / 16)]! : sums[i]!)), halves)).toMatch(/^element/);
+    expect(judge(product, fromHalf(toHalf(sums).data), halves)).toMatch(/^element/);
+  });
+
+  const script = (name: string, text: string): string => {
+    const file = join(scratch, `${name}.cjs`);
+    writeFileSync(file, text);
+    return file;
+  };
+  const trial = { index: 0, path: 'khr', tile };
+  test.each([
+    ['crashes', 'process.kill(process.pid, "SIGSEGV")', /crashed in the driver \(SIGSEGV\)/],
+    ['is wrong', 'console.log(JSON.stringify({ wrong: "element 3 of its product is 1, not 2" }))', /^element 3 of its product/],
+    ['fails', 'console.error("vkCreateComputePipelines: -13"); process.exit(1)', /failed \(exit code 1\): vkCreateComputePipelines: -13/],
+    ['says nothing', '', /failed \(exit code 0\)/],
+    ['passes', 'console.log(JSON.stringify({ wrong: null }))', undefined],
+  ])('a child that %s', (name, text, expected) => {
+    const verdict = tryChild(trial, script(name.replace(' ', '-'), text));
+    if (expected === undefined) expect(verdict).toBeUndefined();
+    else expect(verdict).toMatch(expected);
+  });
+
+  const state = listedPath(real, 'khr', {});
+  // On drivers without the extension this test has no subject; docs/testing.md says which run has one.
+  ('shape' in state ? test : test.skip)('this device passes it, in this process and in a child', async () => {
+    const { shape: own } = state as { shape: typeof tile };
+    const device = openDevice({ index: 0, cacheDir: null });
+    expect(await runTrial(device, 'khr', own)).toBeUndefined();
+    device.close();
+    expect(tryChild({ index: 0, path: 'khr', tile: own })).toBeUndefined();
+  });
+});
