@@ -160,7 +160,8 @@ describe('debug', () => {
     expect(count(p, [40, 60, 400, 76], dark)).toBeGreaterThan(60);
     const side = 40 + Math.min(20, width) * 36 + 40;
     const mean = (y: number): number => p.rgba[4 * ((y + 4) * p.width + side + 4)]!;
-    expect([mean(112), mean(112 + 220)]).toEqual([expect.closeTo(0.2, 1.5), expect.closeTo(0.8, 1.5)]);
+    // Exposed so that the result is at 0.7, both alike.
+    expect([mean(112), mean(112 + 220)]).toEqual([expect.closeTo(0.175, 2), expect.closeTo(0.7, 2)]);
   });
 });
 

@@ -263,10 +263,13 @@ export async function drawDebug(k: Kernels, spec: ModelSpec): Promise<DrawnPictu
   tapLegend(d, left, 62, largest);
   alphaLegend(d, left + 400, 62);
   const side = left + w * STAR + 40;
+  // Exposed alike, so that the bright parts of the result are just not white: tiles of training are exposed at random.
+  const bright = crop.map((p) => Math.max(...k.output.subarray(4 * p, 4 * p + 3))).sort((a, b) => a - b)[Math.floor(0.95 * (crop.length - 1))]!;
+  const exposure = bright > 0 && Number.isFinite(bright) ? 0.7 / bright : 1;
   (['input', 'output'] as const).forEach((name, i) => {
     const y = top + 20 + i * (CROP * ZOOMED + 60);
     d.text(side, y - 6, name === 'input' ? 'noisy' : 'denoised');
-    d.image(side, y, w * ZOOMED, h * ZOOMED, zoomed(k[name], crop, w, h));
+    d.image(side, y, w * ZOOMED, h * ZOOMED, zoomed(k[name], exposure, crop, w, h));
     d.frame(side, y, w * ZOOMED, h * ZOOMED, faint);
   });
   const y = top + 20 + 2 * (CROP * ZOOMED + 60);
@@ -308,12 +311,12 @@ function alphaLegend(d: Drawing, x: number, y: number): void {
 }
 
 /** Pixels of linear rec2020 as sRGB codes, each ZOOMED x ZOOMED. */
-function zoomed(rgba: Float32Array, crop: readonly number[], w: number, h: number): Uint8Array {
-  const matrix = convertPrimaries('bt2020', 'sRGB');
+function zoomed(rgba: Float32Array, exposure: number, crop: readonly number[], w: number, h: number): Uint8Array {
+  const matrix = convertPrimaries('bt2020', 'sRGB').map((row) => row.map((x) => exposure * x) as [number, number, number]);
   const { encode } = curve('sRGB');
   const rgb = new Uint8Array(w * ZOOMED * h * ZOOMED * 3);
   crop.forEach((p, i) => {
-    const colour = matrix.map((row) => 255 * Math.min(1, Math.max(0, encode(row[0] * rgba[4 * p]! + row[1] * rgba[4 * p + 1]! + row[2] * rgba[4 * p + 2]!))) || 0) as unknown as Rgb;
+    const colour = matrix.map((row) => 255 * Math.min(1, Math.max(0, encode(row[0] * rgba[4 * p]! + row[1] * rgba[4 * p + 1]! + row[2] * rgba[4 * p + 2]!))) + 0.5 || 0) as unknown as Rgb;
     fill(rgb, w * ZOOMED, (i % w) * ZOOMED, Math.floor(i / w) * ZOOMED, ZOOMED, ZOOMED, colour);
   });
   return rgb;
