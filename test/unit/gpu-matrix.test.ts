@@ -1,7 +1,7 @@
 // Which matrix path and shape a device gets, and the self-test that it must pass: on made-up devices, and in real child processes.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { GpuError } from '../../ts/errors.js';
+import type { GpuError } from '../../ts/errors.js';
 import { listDevices, openDevice } from '../../ts/gpu/index.js';
 import { bestShape, listedPath, type PathState } from '../../ts/gpu/matrix.js';
 import { judge, makeProduct, runTrial, tryChild } from '../../ts/gpu/selftest.js';

@@ -78,7 +78,7 @@ const tileSpec = (info: DeviceInfo, tile: TileShape, perGroup: number): Launch['
   0: subgroupOf(info) * perGroup, 18: tile.m, 19: tile.n, 20: tile.k, 21: subgroupOf(info), 22: perGroup,
 });
 
-/** Pixels from which a GPU has work for all its processors several times over. Tile counts below and above it: measured on an H100. */
+/** Pixels from which a GPU has work for all its processors several times over. What is chosen below and above it was measured on an H100. */
 const MANY_PIXELS = 2 ** 15;
 
 /** Bytes of a row of `width` f16 channels in shared memory (PITCH). */
@@ -90,7 +90,9 @@ export function panelLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spe
   if (path.name === 'plain') return { variant, spec, groups: [Math.ceil(pixels / (spec[0] as number)), 1, 1] };
   const subgroup = subgroupOf(info);
   const shared = info.limits.maxComputeSharedMemorySize;
-  const panel = Math.max(path.tile.m, subgroup / 2);
+  // Half as many pixels as invocations: few registers and little shared memory. But what is done a pixel an invocation (input,
+  // convolution) then takes twice as long, which shows where the layers are quick and the pixels many.
+  const panel = Math.max(path.tile.m, width < 64 && pixels > MANY_PIXELS ? subgroup : subgroup / 2);
   let perGroup = 4;
   while (perGroup > 1 && perGroup * subgroup > info.limits.maxComputeWorkGroupInvocations) perGroup /= 2;
   // Where there is much to do, little shared memory leaves room for more workgroups at a time; else the fewest barriers count.
