@@ -20,8 +20,8 @@ function residentMegabytes(pid) {
 }
 
 /** Trains; resolves with what the progress lines said and how memory went. */
-function train(params) {
-  const config = [`frames:${frames}`, 'param:i-jpg:ref:hold:1000', 'param:kpn-t:01:preset:classic', ...params];
+function train(params, count = frames) {
+  const config = [`frames:${count}`, 'param:i-jpg:ref:hold:1000', 'param:kpn-t:01:preset:classic', ...params];
   const args = ['cli', '-g', join(root, 'examples', 'demo.cfg'), '--last-frame-only', '--progress', ...(device ? ['--device', device] : [])];
   const child = spawn(process.execPath, [join(root, 'bin', 'vkpn'), ...args, '--config', ...config], { cwd: dir });
   const seen = [];
@@ -39,11 +39,12 @@ console.log('| alpha | activation | frames | frames/s | loss, first and last | s
 console.log('|---|---|---|---|---|---|---|');
 for (const alpha of [0.003, 0.001]) {
   for (const act of ['lrelu', 'relu']) {
-    const { code, seen, text } = await train([
+    const settings = [
       `param:kpn-t:01:alpha:${alpha}`, `param:kpn-t:01:act:${act}`, 'param:kpn-t:01:loss:l2', 'param:kpn-t:01:beta1:0.99', 'param:kpn-t:01:eps:0.0001',
       'param:kpn-t:01:decay:const', 'param:cnngenin:01:noise:vkdt',
-    ]);
-    const first = seen[0];
+    ];
+    const [first] = (await train(settings, 1)).seen; // before training; the long run's first line comes later
+    const { code, seen, text } = await train(settings);
     const last = seen.at(-1);
     const early = seen.find((s) => s.frame >= 1000 && s.memory !== undefined)?.memory;
     const late = seen.findLast((s) => s.memory !== undefined)?.memory;

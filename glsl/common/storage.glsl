@@ -3,6 +3,8 @@
 #ifndef VKPN_STORAGE
 #define VKPN_STORAGE
 
+#include "common/half.glsl"
+
 #ifdef F32
 #define QUAD uvec4
 vec4 unpackQuad(QUAD q) { return uintBitsToFloat(q); }
@@ -10,7 +12,7 @@ QUAD packQuad(vec4 v) { return floatBitsToUint(v); }
 #else
 #define QUAD uvec2
 vec4 unpackQuad(QUAD q) { return vec4(unpackHalf2x16(q.x), unpackHalf2x16(q.y)); }
-QUAD packQuad(vec4 v) { return QUAD(packHalf2x16(v.xy), packHalf2x16(v.zw)); }
+QUAD packQuad(vec4 v) { return packHalf4(v); }
 #endif
 
 // What a number becomes by being stored.

@@ -29,7 +29,7 @@ void main() {
   master[i] = next;
   moment1[i] = mix(moment1[i], m1, ok);
   moment2[i] = mix(moment2[i], m2, ok);
-  uint half2 = packHalf2x16(next);
+  uint half2 = packHalf(next);
   weights[i] = half2;
   rounded[i] = EXACT ? next : unpackHalf2x16(half2);
 }

@@ -156,7 +156,7 @@ export class KpnT implements ModuleInstance {
     const cpu = ctx.device.type === 'cpu';
     const local = cpu ? 256 : 64;
     const spec = specOf(m, local, {
-      inputF32: ctx.port('input')!.shape.format === 'f32', refF32: ctx.port('ref')!.shape.format === 'f32',
+      packRounds: cpu, inputF32: ctx.port('input')!.shape.format === 'f32', refF32: ctx.port('ref')!.shape.format === 'f32',
     });
     const node = (label: string, kernel: string, v: string | undefined, invocations: number, uses: Use[], pushed?: Uint8Array): void =>
       ctx.node({ label, kernel: `kpn/${kernel}`, variant: v, spec, groups: [ceilDiv(invocations, local), 1, 1], uses, push: pushed });

@@ -62,7 +62,7 @@ class Kpn implements ModuleInstance {
     const post = m.combine === 'postdiff' && m.levels > 1;
     const coarse = post ? ctx.buffer('downI', g.pixels * 16) : filtered;
     const local = ctx.device.type === 'cpu' ? 256 : 64;
-    const spec = specOf(m, local, { inputF32: ctx.port('input')!.shape.format === 'f32' });
+    const spec = specOf(m, local, { packRounds: ctx.device.type === 'cpu', inputF32: ctx.port('input')!.shape.format === 'f32' });
     const node = (label: string, kernel: string, variant: string | undefined, invocations: number, uses: Use[], pushed?: Uint8Array): void =>
       ctx.node({ label, kernel: `kpn/${kernel}`, variant, spec, groups: [Math.ceil(invocations / local), 1, 1], uses, push: pushed });
     const level = (i: number): number => g.levels[i]!.pixels;
