@@ -13,7 +13,7 @@ import { levelSizes, PRESETS, weightsText, type ModelSpec, type Preset } from '.
 import { cnngenin } from '../modules/cnngenin.js';
 import { display } from '../modules/display.js';
 import { kpn } from '../modules/kpn/kpn.js';
-import { KpnT, kpnT } from '../modules/kpn-t/kpn-t.js';
+import { kpnT, type KpnT } from '../modules/kpn-t/kpn-t.js';
 import { compare, type Bounds, type Verdict } from './network.js';
 
 const tileSize = 64;
