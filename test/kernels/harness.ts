@@ -24,6 +24,8 @@ export interface Use {
 export interface Dispatch {
   kernel: string;
   variant?: string | undefined;
+  /** Default: as built of `kernel` and `variant`. */
+  spirv?: Uint8Array | undefined;
   spec?: NodeDesc['spec'];
   push?: Uint8Array | undefined;
   groups: [number, number, number];
@@ -63,7 +65,7 @@ export async function runKernel(device: Device, dispatch: Dispatch, contents: Sn
     return buffer;
   });
   const built = device.kernel({
-    name: variant === undefined ? kernel : `${kernel}.${variant}`, spirv: loadSpirv(kernel, variant),
+    name: variant === undefined ? kernel : `${kernel}.${variant}`, spirv: dispatch.spirv ?? loadSpirv(kernel, variant),
     bindings: uses.map((use) => (use.uniform ? 'uniform' : 'storage')), pushBytes: push?.byteLength ?? 0, spec: spec ?? {}, subgroupSize, fullSubgroups,
   });
   const bindings = buffers.map((buffer, i) => (uses[i]!.uniform ? { buffer } : { buffer, offset: GUARD, bytes: padded(uses[i]!.bytes) + GUARD }));

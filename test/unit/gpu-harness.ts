@@ -9,11 +9,11 @@ import { packageRoot } from '../../ts/root.js';
 /** A folder for this test file; the system's to clean. */
 export const scratch = mkdtempSync(join(tmpdir(), 'vkpn-gpu-'));
 
-/** SPIR-V of test/shaders/<name>.comp. */
+/** SPIR-V of test/shaders/<name>.comp, which may include files of glsl/. */
 export function compileShader(name: string): Uint8Array {
   const output = join(scratch, `${name}.spv`);
   const source = join(packageRoot, 'test', 'shaders', `${name}.comp`);
-  const script = "import('glslang-validator').then(({ compile }) => compile({ source: process.argv[1], output: process.argv[2] }))";
+  const script = "import('glslang-validator').then(({ compile }) => compile({ source: process.argv[1], output: process.argv[2], includes: ['glsl'] }))";
   execFileSync(process.execPath, ['--input-type=module', '-e', script, source, output], { cwd: packageRoot, stdio: ['ignore', 'ignore', 'inherit'] });
   return readFileSync(output);
 }
