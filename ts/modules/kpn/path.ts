@@ -74,8 +74,12 @@ export function variantOf(path: LayerPath, info: DeviceInfo, pixelsInAll: number
 }
 const UNROLLING_PAYS = 1.4e6;
 
+/**
+ * Constants of path.glsl. 15 to 17 mean nothing to the panel's kernels; they are there because validation layers (1.4.309) take a
+ * constant's id for its place in the list, and report shapes that are none where the two differ.
+ */
 const tileSpec = (info: DeviceInfo, tile: TileShape, perGroup: number): Launch['spec'] => ({
-  0: subgroupOf(info) * perGroup, 18: tile.m, 19: tile.n, 20: tile.k, 21: subgroupOf(info), 22: perGroup,
+  0: subgroupOf(info) * perGroup, 15: false, 16: 0, 17: 0, 18: tile.m, 19: tile.n, 20: tile.k, 21: subgroupOf(info), 22: perGroup,
 });
 
 /** Pixels from which a GPU has work for all its processors several times over. What is chosen below and above it was measured on an H100. */
