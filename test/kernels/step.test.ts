@@ -1,5 +1,6 @@
 // A whole training step against the reference (SPEC 1 to 3): every tensor, every option pairwise, small and odd sizes.
-import { ADAM_DEFAULTS } from '../reference/index.js';
+import { readState } from '../../ts/modules/kpn-t/state.js';
+import { ADAM_DEFAULTS, type AdamState, adamStep, evaluate, gradientNorm, initialState, toHalf, toScaledHalf } from '../reference/index.js';
 import { useDevice } from '../unit/gpu-harness.js';
 import { checkOverflow, checkStep, checkUpdate, stateAtStart, stateAfter } from './step-check.js';
 import { NARROW, listedCases, pairwiseCases } from './step-cases.js';
@@ -36,3 +37,36 @@ const wide = listedCases([
   { width: 32, layers: 2, context: 'norm', combine: 'postdiff', pyramid: 'binomial', shape: shape(70, 33, 5, 2) },
 ]);
 test.each(wide)('$name', ({ c }) => check(c));
+
+/** The whole model in the reference at once, with the roundings that the device makes: that its parts are put together rightly. */
+describe('free running beside the reference', () => {
+  const cases = listedCases([
+    { context: 'norm', ablend: 'sigmoid', loss: 'l2', shape: shape(12, 10, 3, 2) },
+    { combine: 'prediff', pyramid: 'binomial', up: 'bilinear', layers: 2, shape: shape(11, 7, 2, 2) },
+    { combine: 'postdiff', ablend: 'clamped', act: 'relu', loss: 'cosh', shape: shape(9, 9, 3, 1) },
+  ]);
+  const adam = { ...ADAM_DEFAULTS, alpha: 0.001, gradclip: 0.5 };
+
+  test.each(cases)('$name', async ({ c }) => {
+    const snapshots = await runSteps(gpu.device, { ...c, frames: 10, params: { alpha: 0.001, gradclip: 0.5 } });
+    let state: AdamState = initialState(c.weights!);
+    const quantise = { M: toHalf, D: toHalf, x: toHalf, A: toHalf, K: toHalf, dK: toScaledHalf(128), dA: toScaledHalf(128) };
+    for (const [frame, snapshot] of snapshots.entries()) {
+      const { dw, meanLoss } = evaluate(c.model, state.w.map(toHalf), c.tiles, { quantise });
+      const before = state.w;
+      state = adamStep(state, dw, adam, Math.fround);
+      if (![0, 1, 9].includes(frame)) continue;
+      const device = stateAfter(snapshot).moments;
+      const rms = (a: Float64Array, b: Float64Array): number => gradientNorm(a.map((v, i) => v - b[i]!)) / gradientNorm(b);
+      expect(readState(snapshot.get('state')!).loss / meanLoss).toBeCloseTo(1, 3);
+      // Where two f16 roundings fall differently, 2^-11 apart, units of a relu may change sides: not a bound but a measure.
+      expect(rms(values(snapshot.get('dEdw')!, 'f32'), dw)).toBeLessThan(0.01);
+      expect(rms(device.moment1, state.moment1)).toBeLessThan(0.01);
+      expect(rms(device.moment2, state.moment2)).toBeLessThan(0.02);
+      // Weights whose gradient is near 0 take steps of any sign: Adam divides by its size.
+      expect(rms(device.w.map((v, i) => v - c.weights![i]!), state.w.map((v, i) => v - c.weights![i]!))).toBeLessThan(0.02);
+      expect(device.n).toBe(frame + 1);
+      expect(before).not.toEqual(state.w);
+    }
+  });
+});

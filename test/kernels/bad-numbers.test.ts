@@ -1,0 +1,85 @@
+// Numbers that are not finite, huge or negative (SPEC 1.7): a bad pixel gives no gradient and is counted, the others give theirs, and training goes on.
+import { readState } from '../../ts/modules/kpn-t/state.js';
+import { type Tile, evaluate, gradientNorm, toHalf } from '../reference/index.js';
+import { useDevice } from '../unit/gpu-harness.js';
+import { Tensors, checkWeightGradient, onLevels, checkLoss } from './step-check.js';
+import { caseOf } from './batch.js';
+import { PATHS } from './paths.js';
+import { runSteps, values, type StepCase } from './step-run.js';
+
+const gpu = useDevice();
+
+/** The case with some channels of the first tile's input replaced: index -> value. */
+function spoiled(c: StepCase, bad: Record<number, number>): StepCase {
+  const [first, ...others] = c.tiles as [Tile, ...Tile[]];
+  const data = first.input.data.slice();
+  for (const [i, v] of Object.entries(bad)) data[Number(i)] = v;
+  return { ...c, tiles: [{ ...first, input: { ...first.input, data } }, ...others], frames: 6 };
+}
+
+const at = (x: number, y: number, channel = 0): number => 3 * (13 * y + x) + channel;
+
+/** Pixels that the reference finds bad in frame 0, and its gradient, with what the device rounds rounded. */
+function reference(c: StepCase): { bad: number; dw: Float64Array } {
+  const { badPixels, dw } = evaluate(c.model, c.weights!, c.tiles, { quantise: { M: toHalf, D: toHalf, x: toHalf, A: toHalf, K: toHalf } });
+  return { bad: badPixels, dw };
+}
+
+async function trains(c: StepCase, path: string): Promise<{ bad: number }> {
+  const snapshots = await runSteps(gpu.device, { ...c, path });
+  const [first] = snapshots;
+  const t = new Tensors(c, first!, 128);
+  const state = readState(first!.get('state')!);
+  const expected = reference(c);
+  expect(state.badNow).toBe(expected.bad);
+  onLevels(checkLoss, t, undefined, 0, 1);
+  const dEdw = checkWeightGradient(t);
+  // The whole chain's rounding to f16, of dE/dA too: half a percent is some 10 of them; a pixel too many or too few is far more.
+  expect(gradientNorm(dEdw.map((v, i) => v - expected.dw[i]!)) / gradientNorm(expected.dw)).toBeLessThan(0.005);
+  const last = snapshots.at(-1)!;
+  const end = readState(last.get('state')!);
+  expect(end).toMatchObject({ frame: 6, updates: 6, skipped: 0 });
+  expect(end.badPixels).toBeGreaterThanOrEqual(6 * Math.min(1, expected.bad));
+  for (const name of ['master', 'moment1', 'moment2']) expect(values(last.get(name)!, 'f32').every(Number.isFinite)).toBe(true);
+  return { bad: expected.bad };
+}
+
+describe.each(PATHS)('path %s', (path) => {
+  const one = caseOf({ levels: 1, ablend: 'sigmoid' }, [13, 9], 2);
+  const several = caseOf({ levels: 3, ablend: 'sigmoid' }, [13, 9], 2);
+
+  test.each([['NaN', NaN], ['Infinity', Infinity], ['-Infinity', -Infinity]] as const)('%s in one pixel, one level: its neighbours are bad, as far as the taps reach', async (_, v) => {
+    const { bad } = await trains(spoiled(one, { [at(6, 4, 1)]: v }), path);
+    expect(bad).toBe(15); // the pixels that have it under a tap
+  });
+
+  test('several levels: all that up2 reaches', async () => {
+    const { bad } = await trains(spoiled(several, { [at(0, 0)]: Infinity, [at(1, 0, 2)]: NaN }), path);
+    expect(bad).toBeGreaterThan(15);
+    expect(bad).toBeLessThan(2 * 13 * 9);
+  });
+
+  test.each(['prediff', 'postdiff'] as const)('%s', async (combine) => {
+    await trains(spoiled(caseOf({ levels: 2, ablend: 'sigmoid', combine }, [13, 9], 3), { [at(12, 8)]: NaN }), path);
+  });
+});
+
+test('huge and negative pixels are good ones; a gradient beyond f16 lowers the scale until it fits', async () => {
+  const c = spoiled(caseOf({ levels: 3, ablend: 'sigmoid' }, [13, 9], 2), { [at(3, 3)]: 60000, [at(7, 7)]: -60000, [at(8, 2)]: -1 });
+  const snapshots = await runSteps(gpu.device, { ...c, frames: 60, params: { alpha: 1e-5 } }); // small: else activations overflow
+  const states = snapshots.map((s) => readState(s.get('state')!));
+  expect(states[0]).toMatchObject({ badNow: 0, skipped: 1, updates: 0, scale: 64 });
+  const end = states.at(-1)!;
+  expect(end.badPixels).toBe(0);
+  expect(end.updates).toBeGreaterThan(30);
+  expect(end.updates + end.skipped).toBe(60);
+  expect(values(snapshots.at(-1)!.get('master')!, 'f32').every(Number.isFinite)).toBe(true);
+});
+
+test('a picture of nothing but bad pixels: no gradient, an update by L2 and momentum alone', async () => {
+  const c = caseOf({ levels: 1 }, [4, 4], 1);
+  const bad = Object.fromEntries(Array.from({ length: 48 }, (_, i) => [i, NaN]));
+  const [first] = await runSteps(gpu.device, { ...spoiled(c, bad), frames: 1 });
+  expect(readState(first!.get('state')!)).toMatchObject({ badNow: 16, updates: 1, norm: 0, loss: 0 });
+  expect(values(first!.get('dEdw')!, 'f32').every((v) => v === 0)).toBe(true);
+});
