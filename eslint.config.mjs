@@ -3,7 +3,7 @@ import js from '@eslint/js';
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/', 'build/', 'node_modules/', '.deps/', '.lavapipe/', 'demo/', 'coverage/', 'prebuilds/'] },
+  { ignores: ['bundle/', 'dist/', 'build/', 'node_modules/', '.deps/', '.lavapipe/', 'demo/', 'coverage/', 'prebuilds/'] },
   js.configs.recommended,
   tseslint.configs.strict,
   {
