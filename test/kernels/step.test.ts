@@ -1,7 +1,9 @@
 // A whole training step against the reference (SPEC 1 to 3): every tensor, every option pairwise, small and odd sizes.
 import { readState } from '../../ts/modules/kpn-t/state.js';
 import { ADAM_DEFAULTS, type AdamState, adamStep, evaluate, gradientNorm, initialState, toHalf, toScaledHalf } from '../reference/index.js';
+import { listDevices } from '../../ts/gpu/index.js';
 import { useDevice } from '../unit/gpu-harness.js';
+import { PATHS } from './paths.js';
 import { checkOverflow, checkStep, checkUpdate, stateAtStart, stateAfter } from './step-check.js';
 import { NARROW, listedCases, pairwiseCases } from './step-cases.js';
 import { runSteps, values, type StepCase } from './step-run.js';
@@ -21,8 +23,9 @@ async function check(c: StepCase): Promise<void> {
   expect(updated).toBe(true);
 }
 
-describe('32 wide, all options pairwise', () => {
-  test.each(pairwiseCases({ context: NARROW, layers: [1, 2] }, { width: 32 }))('$name', ({ c }) => check(c));
+// On every path; drivers on the CPU, which are slow, take one: the first driver of `npm test` has plain, the second matrices.
+describe.each(listDevices()[0]!.type === 'cpu' ? PATHS.slice(-1) : PATHS)('32 wide, all options pairwise, path %s', (path) => {
+  test.each(pairwiseCases({ context: NARROW, layers: [1, 2] }, { width: 32 }))('$name', ({ c }) => check({ ...c, path }));
 });
 
 // A driver on the CPU takes seconds to compile a wide layer, so these are few.
