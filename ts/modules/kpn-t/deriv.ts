@@ -1,10 +1,11 @@
 // Checking derivatives (SPEC 7): frame 0 leaves the analytic gradient, frame n the central difference of the loss by the
 // nth weight of a list. All in f32; tile, noise and weights frozen.
 
-import type { NodeDesc, PlanBuffer } from '../../graph/types.js';
+import type { PlanBuffer } from '../../graph/types.js';
 import { randomUniform } from '../../model/init.js';
 import { outputsOf, type ModelSpec } from '../../model/spec.js';
 import type { Geometry } from '../kpn/geometry.js';
+import { needsDown, r, w, type AddNode, type Combining, type Use } from '../kpn/nodes.js';
 
 /**
  * Default step. With every kink held (glsl/kpn/held.glsl) the loss is smooth in a single weight, so that a step can be
@@ -39,15 +40,13 @@ export function targetsOf(m: ModelSpec, sample: number, seed: number): Uint32Arr
   return Uint32Array.from(targets);
 }
 
-type Use = NodeDesc['uses'][number];
-
 /** What the unperturbed step has, and how it adds its nodes. */
 export interface Step {
   model: ModelSpec;
   geometry: Geometry;
   geo: Use;
   buffer(name: string, bytes: number, options?: { persistent?: boolean; init?: 'zero' | Uint8Array }): PlanBuffer;
-  node(label: string, kernel: string, variant: string | undefined, invocations: number, uses: Use[], push?: Uint8Array): void;
+  node: AddNode;
   /** One workgroup of 256. */
   reduce(label: string, kernel: string, uses: Use[], push: Uint8Array): void;
   /** (level, pixel): the forward pass from the mips on, with these weights into these buffers. */
@@ -62,23 +61,13 @@ export interface Step {
 }
 
 /** Where a forward pass reads its weights and leaves its results. */
-export interface Pass {
+export interface Pass extends Combining {
   weights: PlanBuffer;
-  filtered: PlanBuffer;
-  /** down(I), under postdiff; else `filtered`. */
-  coarse: PlanBuffer;
-  combined: PlanBuffer;
-  diff: PlanBuffer;
-  output: PlanBuffer;
 }
-
-const r = (buffer: PlanBuffer): Use => ({ buffer, access: 'r' });
-const w = (buffer: PlanBuffer): Use => ({ buffer, access: 'w' });
 
 /** Adds the two perturbed passes and their difference. Returns the buffer of differences, (layer, out, in) f32, 0 where none is taken. */
 export function addDifferences(s: Step, targets: Uint32Array, step: number): PlanBuffer {
   const pixels = s.geometry.pixels;
-  const post = s.model.combine === 'postdiff' && s.model.levels > 1;
   const list = s.buffer('targets', targets.byteLength, { persistent: true, init: new Uint8Array(targets.buffer) });
   const differences = s.buffer('differences', 4 * s.weights, { persistent: true, init: 'zero' });
   const perturbed = ['plus', 'minus'].map((name) => s.buffer(name, 4 * s.weights)) as [PlanBuffer, PlanBuffer];
@@ -90,7 +79,7 @@ export function addDifferences(s: Step, targets: Uint32Array, step: number): Pla
     const side = i === 0 ? 'plus' : 'minus';
     const part = (name: string): PlanBuffer => s.buffer(`${name} ${side}`, pixels * 16);
     const filtered = part('I');
-    const pass: Pass = { weights, filtered, coarse: post ? part('downI') : filtered, combined: part('O'), diff: part('dOdIa'), output: s.buffer(`output ${side}`, s.outputBytes) };
+    const pass: Pass = { weights, filtered, coarse: needsDown(s.model) ? part('downI') : filtered, combined: part('O'), diff: part('dOdIa'), output: s.buffer(`output ${side}`, s.outputBytes) };
     s.forward(side, pass);
     return pass.combined;
   });

@@ -3,15 +3,16 @@
 import { InputError } from '../../errors.js';
 import { fromHalf, toHalf } from '../../formats/half.js';
 import type {
-  BuildContext, FrameContext, InstanceInfo, ModuleInstance, ModuleType, NodeDesc, PlanBuffer, PortShape, ShapeContext, Status,
+  BuildContext, FrameContext, InstanceInfo, ModuleInstance, ModuleType, PlanBuffer, PortShape, ShapeContext, Status,
 } from '../../graph/types.js';
 import { initialWeights } from '../../model/init.js';
 import { outputsOf, parseWeightsText, weightCount, weightsText, type ModelSpec } from '../../model/spec.js';
 import { checkF16Range } from '../f16-range.js';
-import { geometryOf, MIP_DEPTH, type Geometry } from '../kpn/geometry.js';
+import { geometryOf, type Geometry } from '../kpn/geometry.js';
+import { addCombining, addPyramid, ceilDiv, needsDown, nodeAdder, push, r, rw, w, type Use } from '../kpn/nodes.js';
 import { modelFromParams, modelParams, specOf } from '../kpn/options.js';
 import { choosePath, gradientLaunch, panelLaunch } from '../kpn/path.js';
-import { addDifferences, DEFAULT_STEP, SETTLING_FRAMES, targetsOf, type Pass } from './deriv.js';
+import { addDifferences, DEFAULT_STEP, SETTLING_FRAMES, targetsOf } from './deriv.js';
 import { pictureShapes, Pictures } from './present.js';
 import { hyperBytes, HYPER_BYTES, initialState, readState, STATE_BYTES, type State } from './state.js';
 
@@ -19,13 +20,6 @@ import { hyperBytes, HYPER_BYTES, initialState, readState, STATE_BYTES, type Sta
 const HISTORY_FRAMES = 1 << 20;
 const INITIAL_SCALE = 128;
 const DECAYS = ['const', 'cosine', 'exp'] as const;
-
-type Use = NodeDesc['uses'][number];
-const r = (buffer: PlanBuffer): Use => ({ buffer, access: 'r' });
-const w = (buffer: PlanBuffer): Use => ({ buffer, access: 'w' });
-const rw = (buffer: PlanBuffer): Use => ({ buffer, access: 'rw' });
-const push = (...values: number[]): Uint8Array => new Uint8Array(Uint32Array.from(values).buffer);
-const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
 
 /** Buffers that training keeps from frame to frame. */
 interface Kept {
@@ -158,8 +152,7 @@ export class KpnT implements ModuleInstance {
     const spec = specOf(m, local, {
       packRounds: cpu, inputF32: ctx.port('input')!.shape.format === 'f32', refF32: ctx.port('ref')!.shape.format === 'f32',
     });
-    const node = (label: string, kernel: string, v: string | undefined, invocations: number, uses: Use[], pushed?: Uint8Array): void =>
-      ctx.node({ label, kernel: `kpn/${kernel}`, variant: v, spec, groups: [ceilDiv(invocations, local), 1, 1], uses, push: pushed });
+    const node = nodeAdder(ctx, spec);
     const level = (i: number): number => g.levels[i]!.pixels;
     // The layers, in f32 where derivatives are checked.
     const layers = { ...panelLaunch(path, ctx.device, spec, m.width, g.pixels, ctx.frames), ...(f32 ? { variant: 'f32' } : {}) };
@@ -184,33 +177,19 @@ export class KpnT implements ModuleInstance {
     const combined = ctx.buffer('O', g.pixels * 16, shown);
     const diff = ctx.buffer('dOdIa', g.pixels * 16);
     const gradient = ctx.buffer('dEdO', g.pixels * 16);
-    const post = m.combine === 'postdiff' && m.levels > 1;
-    const coarse = post ? ctx.buffer('downI', g.pixels * 16) : filtered;
-
-    // The pyramid. Under prediff one level more, whose mip is the result's base.
-    const depth = m.combine === 'prediff' ? m.levels + 1 : m.levels;
-    const direct = m.pyramid === 'box' ? Math.min(depth, MIP_DEPTH) : 1;
-    node('mip', 'mip', variant, g.levels[direct - 1]!.first + level(direct - 1), [geo, r(input), w(mip)], push(direct));
-    for (let i = direct - 1; i + 1 < depth; ++i) node(`mip ${i + 1}`, 'down', variant, level(i + 1), [geo, rw(mip)], push(i));
-    if (m.combine === 'prediff') node('detail', 'detail', variant, g.pixels, [geo, r(mip), w(image)]);
+    const coarse = needsDown(m) ? ctx.buffer('downI', g.pixels * 16) : filtered;
 
     // Forward.
-    const combineLevels = (name: string, pass: Pass): void => {
-      if (post) for (let i = 0; i + 1 < m.levels; ++i) node(`down ${i}${name}`, 'down', 'float', level(i + 1), [geo, r(pass.filtered), w(pass.coarse)], push(i));
-      for (let i = m.levels - 1; i >= 0; --i)
-        node(`up ${i}${name}`, 'up', variant, level(i), [
-          geo, r(pass.filtered), i === m.levels - 1 ? w(pass.combined) : rw(pass.combined), w(pass.diff), r(pass.coarse), r(mip), w(pass.output),
-        ], push(i));
-    };
+    addPyramid(node, m, g, variant, geo, input, mip, image);
     ctx.node({ label: 'fwd', kernel: 'kpn/fwd', ...layers, uses: [geo, r(noise), r(image), r(mip), layerWeights, w(act), w(out), w(filtered)] });
-    combineLevels('', { weights: k.rounded, filtered, coarse, combined, diff, output: ctx.output('output') });
+    addCombining(node, m, g, variant, geo, mip, { filtered, coarse, combined, diff, output: ctx.output('output') });
 
     // Backward.
     node('loss', 'loss', undefined, level(0), [geo, r(noise), r(combined), r(ref), w(gradient)]);
     for (let i = 0; i + 1 < m.levels; ++i) node(`dup ${i}`, 'dup', 'f32', level(i + 1), [geo, r(filtered), rw(gradient)], push(i));
     let dEdI = gradient;
     if (m.combine === 'postdiff') {
-      const part = post ? ctx.buffer('up2T', g.pixels * 16) : gradient; // a single level has no coarser one
+      const part = needsDown(m) ? ctx.buffer('up2T', g.pixels * 16) : gradient; // a single level has no coarser one
       dEdI = ctx.buffer('dEdI', g.pixels * 16);
       for (let i = 0; i + 1 < m.levels; ++i) node(`part ${i}`, 'dup', 'part', level(i + 1), [geo, r(filtered), r(gradient), w(part)], push(i));
       for (let i = 0; i < m.levels; ++i) node(`dpost ${i}`, 'dpost', undefined, level(i), [geo, r(filtered), r(gradient), r(part), w(dEdI)], push(i));
@@ -238,7 +217,7 @@ export class KpnT implements ModuleInstance {
         reduce: (label, kernel, uses, pushed) => ctx.node({ label, kernel: `kpn/${kernel}`, spec: reduce, groups: [1, 1, 1], uses, push: pushed }),
         forward: (name, pass) => {
           ctx.node({ label: `fwd ${name}`, kernel: 'kpn/fwd', ...layers, variant: 'held.f32', uses: [geo, r(noise), r(image), r(mip), r(pass.weights), w(pass.filtered), r(act), r(out)] });
-          combineLevels(` ${name}`, pass);
+          addCombining(node, m, g, variant, geo, mip, pass, ` ${name}`);
         },
       }, deriv, ctx.params.float('dstep'));
     ctx.node({

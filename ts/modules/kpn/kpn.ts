@@ -2,19 +2,14 @@
 
 import { InputError } from '../../errors.js';
 import type {
-  BuildContext, InstanceInfo, ModuleInstance, ModuleType, NodeDesc, PlanBuffer, PortShape, ShapeContext,
+  BuildContext, InstanceInfo, ModuleInstance, ModuleType, PlanBuffer, PortShape, ShapeContext,
 } from '../../graph/types.js';
 import { parseWeightsText, weightCount, type ModelSpec } from '../../model/spec.js';
 import { checkF16Range } from '../f16-range.js';
-import { geometryOf, MIP_DEPTH, type Geometry } from './geometry.js';
+import { geometryOf, type Geometry } from './geometry.js';
+import { addCombining, addPyramid, needsDown, nodeAdder, push, r, w, type Use } from './nodes.js';
 import { modelFromParams, modelParams, specOf } from './options.js';
 import { choosePath, panelLaunch } from './path.js';
-
-type Use = NodeDesc['uses'][number];
-const r = (buffer: PlanBuffer): Use => ({ buffer, access: 'r' });
-const w = (buffer: PlanBuffer): Use => ({ buffer, access: 'w' });
-const rw = (buffer: PlanBuffer): Use => ({ buffer, access: 'rw' });
-const push = (...values: number[]): Uint8Array => new Uint8Array(Uint32Array.from(values).buffer);
 
 class Kpn implements ModuleInstance {
   private model!: ModelSpec;
@@ -59,18 +54,11 @@ class Kpn implements ModuleInstance {
     const filtered = ctx.buffer('I', g.pixels * 16);
     const combined = ctx.buffer('O', g.pixels * 16);
     const diff = ctx.buffer('dOdIa', g.pixels * 16);
-    const post = m.combine === 'postdiff' && m.levels > 1;
-    const coarse = post ? ctx.buffer('downI', g.pixels * 16) : filtered;
+    const coarse = needsDown(m) ? ctx.buffer('downI', g.pixels * 16) : filtered;
     const local = ctx.device.type === 'cpu' ? 256 : 64;
     const spec = specOf(m, local, { packRounds: ctx.device.type === 'cpu', inputF32: ctx.port('input')!.shape.format === 'f32' });
-    const node = (label: string, kernel: string, variant: string | undefined, invocations: number, uses: Use[], pushed?: Uint8Array): void =>
-      ctx.node({ label, kernel: `kpn/${kernel}`, variant, spec, groups: [Math.ceil(invocations / local), 1, 1], uses, push: pushed });
-    const level = (i: number): number => g.levels[i]!.pixels;
-    const depth = m.combine === 'prediff' ? m.levels + 1 : m.levels;
-    const direct = m.pyramid === 'box' ? Math.min(depth, MIP_DEPTH) : 1;
-    node('mip', 'mip', 'f16', g.levels[direct - 1]!.first + level(direct - 1), [geo, r(port('input')), w(mip)], push(direct));
-    for (let i = direct - 1; i + 1 < depth; ++i) node(`mip ${i + 1}`, 'down', 'f16', level(i + 1), [geo, rw(mip)], push(i));
-    if (m.combine === 'prediff') node('detail', 'detail', 'f16', g.pixels, [geo, r(mip), w(image)]);
+    const node = nodeAdder(ctx, spec);
+    addPyramid(node, m, g, 'f16', geo, port('input'), mip, image);
     let weights = port('w');
     if (path.name === 'plain') {
       weights = ctx.buffer('rounded', 4 * count);
@@ -81,9 +69,7 @@ class Kpn implements ModuleInstance {
       label: 'fwd', kernel: 'kpn/fwd', ...launch, variant: `infer.${launch.variant}`,
       uses: [geo, r(noise), r(image), r(mip), r(weights), w(filtered)],
     });
-    if (post) for (let i = 0; i + 1 < m.levels; ++i) node(`down ${i}`, 'down', 'float', level(i + 1), [geo, r(filtered), w(coarse)], push(i));
-    for (let i = m.levels - 1; i >= 0; --i)
-      node(`up ${i}`, 'up', 'f16', level(i), [geo, r(filtered), i === m.levels - 1 ? w(combined) : rw(combined), w(diff), r(coarse), r(mip), w(ctx.output('output'))], push(i));
+    addCombining(node, m, g, 'f16', geo, mip, { filtered, coarse, combined, diff, output: ctx.output('output') });
   }
 }
 

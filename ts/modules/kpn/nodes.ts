@@ -1,0 +1,64 @@
+// The nodes that training and inference share: the pyramid before the layers, the combining of levels after them (SPEC 1.2, 1.6).
+
+import type { BuildContext, NodeDesc, PlanBuffer } from '../../graph/types.js';
+import type { ModelSpec } from '../../model/spec.js';
+import { MIP_DEPTH, type Geometry } from './geometry.js';
+
+export type Use = NodeDesc['uses'][number];
+export const r = (buffer: PlanBuffer): Use => ({ buffer, access: 'r' });
+export const w = (buffer: PlanBuffer): Use => ({ buffer, access: 'w' });
+export const rw = (buffer: PlanBuffer): Use => ({ buffer, access: 'rw' });
+
+/** Push constants, 32-bit unsigned. */
+export const push = (...values: number[]): Uint8Array => new Uint8Array(Uint32Array.from(values).buffer);
+export const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
+
+/** Adds a node of glsl/kpn/ that runs one invocation for each of `invocations` things. */
+export type AddNode = (label: string, kernel: string, variant: string | undefined, invocations: number, uses: Use[], pushed?: Uint8Array) => void;
+
+/** `spec`: constants of the model; constant 0 is the invocations of a workgroup. */
+export function nodeAdder(ctx: BuildContext, spec: NonNullable<NodeDesc['spec']>): AddNode {
+  const local = spec[0] as number;
+  return (label, kernel, variant, invocations, uses, pushed) =>
+    ctx.node({ label, kernel: `kpn/${kernel}`, variant, spec, groups: [ceilDiv(invocations, local), 1, 1], uses, push: pushed });
+}
+
+/** Whether levels are combined through down(I), which a single level has none of. */
+export const needsDown = (m: ModelSpec): boolean => m.combine === 'postdiff' && m.levels > 1;
+
+/**
+ * M of all levels from `input`; under prediff one level more, whose mip is the result's base, and D into `image` (else `image` is
+ * `mip`). `variant`: how M is stored, f16 or f32.
+ */
+export function addPyramid(node: AddNode, m: ModelSpec, g: Geometry, variant: 'f16' | 'f32', geo: Use, input: PlanBuffer, mip: PlanBuffer, image: PlanBuffer): void {
+  const level = (i: number): number => g.levels[i]!.pixels;
+  const depth = m.combine === 'prediff' ? m.levels + 1 : m.levels;
+  const direct = m.pyramid === 'box' ? Math.min(depth, MIP_DEPTH) : 1;
+  node('mip', 'mip', variant, g.levels[direct - 1]!.first + level(direct - 1), [geo, r(input), w(mip)], push(direct));
+  for (let i = direct - 1; i + 1 < depth; ++i) node(`mip ${i + 1}`, 'down', variant, level(i + 1), [geo, rw(mip)], push(i));
+  if (m.combine === 'prediff') node('detail', 'detail', variant, g.pixels, [geo, r(mip), w(image)]);
+}
+
+/** What a pass through the layers leaves and the combining of levels makes of it; (pixel) but for `output`. */
+export interface Combining {
+  /** I.rgb, I.a. */
+  filtered: PlanBuffer;
+  /** down(I), where needsDown; else any buffer. */
+  coarse: PlanBuffer;
+  /** O. */
+  combined: PlanBuffer;
+  /** dO/dI.a. */
+  diff: PlanBuffer;
+  /** O_0, (tile, y, x), rgba f16. */
+  output: PlanBuffer;
+}
+
+/** O from coarse to fine. `suffix` tells the nodes of several passes apart. */
+export function addCombining(node: AddNode, m: ModelSpec, g: Geometry, variant: 'f16' | 'f32', geo: Use, mip: PlanBuffer, pass: Combining, suffix = ''): void {
+  const level = (i: number): number => g.levels[i]!.pixels;
+  if (needsDown(m)) for (let i = 0; i + 1 < m.levels; ++i) node(`down ${i}${suffix}`, 'down', 'float', level(i + 1), [geo, r(pass.filtered), w(pass.coarse)], push(i));
+  for (let i = m.levels - 1; i >= 0; --i)
+    node(`up ${i}${suffix}`, 'up', variant, level(i), [
+      geo, r(pass.filtered), i === m.levels - 1 ? w(pass.combined) : rw(pass.combined), w(pass.diff), r(pass.coarse), r(mip), w(pass.output),
+    ], push(i));
+}
