@@ -1,7 +1,8 @@
 // Whole graphs, timed: the training step (cnngenin, kpn-t) and a picture's inference (kpn), on synthetic pictures that are put into
 // the device's memory before. Built by the modules themselves, so that what is timed is what `vkpn cli` runs.
 
-import { fromHalf, toHalf } from '../formats/half.js';
+import { toHalf } from '../formats/half.js';
+import { toFloat } from '../formats/pixels.js';
 import { loadSpirv, type Device, type Program } from '../gpu/index.js';
 import { DevicePlan } from '../graph/device-plan.js';
 import { makePlan, type Plan } from '../graph/plan.js';
@@ -83,8 +84,7 @@ export class GraphRun {
 
   /** What a sink finds. */
   async sink(module: string): Promise<Float32Array> {
-    const bytes = await this.devicePlan.read(this.plan.ports.get(this.node(module))!.inputs.get('input')!.buffer);
-    return fromHalf(new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 2));
+    return toFloat('f16', await this.devicePlan.read(this.plan.ports.get(this.node(module))!.inputs.get('input')!.buffer));
   }
 
   destroy(): void {

@@ -1,7 +1,8 @@
 // The layers alone on the device (glsl/kpn/mlp.comp, mlpbck.comp, mulw.comp, sum.comp): inference, and forward + backward + weight
 // gradient; their results are compared with the host's before anything is timed.
 
-import { fromHalf, toHalf } from '../formats/half.js';
+import { toHalf } from '../formats/half.js';
+import { toFloat } from '../formats/pixels.js';
 import { loadSpirv, type BindingKind, type BufferView, type Device, type GpuBuffer, type Op, type Program } from '../gpu/index.js';
 import { PRESETS, weightCount, type ModelSpec } from '../model/spec.js';
 import { geometryOf } from '../modules/kpn/geometry.js';
@@ -137,8 +138,7 @@ export class MlpRun {
     gradient?.fill(0xffffffff);
     await this.program.run(1);
     tamper?.(this.results);
-    const found = await K.read();
-    const verdict = compare(fromHalf(new Uint16Array(found.buffer, found.byteOffset, found.byteLength / 2)), this.network.K, boundsOfK, (i) => `K of pixel ${Math.floor(i / outputs)}, output ${i % outputs},`);
+    const verdict = compare(toFloat('f16', await K.read()), this.network.K, boundsOfK, (i) => `K of pixel ${Math.floor(i / outputs)}, output ${i % outputs},`);
     if ('wrong' in verdict || !gradient) return verdict;
     return this.checkGradient(await gradient.read(), verdict.deviation);
   }
