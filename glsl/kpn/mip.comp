@@ -1,47 +1,57 @@
-// mip: the first levels of the box pyramid from level 0, each pixel the mean of 2x2 of the level before (SPEC 1.2), in one
-// dispatch: level i averages 4^i pixels of level 0, whose coordinates are mirrored at every level on the way down.
-// Level 0 is copied into the batch. (The binomial pyramid: level 0 here, the others by down; so the box pyramid's deep ones.)
+// mip: level 0 copied into the batch, and the first levels of the box pyramid, each pixel the mean of 2x2 of the level before (SPEC
+// 1.2). A workgroup takes 16x16 pixels of level 0 through all levels in shared memory, in f32; a grid of (block, row of blocks, tile).
+// (The binomial pyramid: level 0 here, the others by down; so the box pyramid's deep ones.)
 //! variant f16
 //! variant f32 -DF32=1
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 #include "common/options.glsl"
 #include "common/storage.glsl"
 #include "common/picture.glsl"
-#include "common/addressing.glsl"
 #include "kpn/geometry.glsl"
 
 layout(set = 0, binding = 1) readonly buffer Tiles { uint tileWords[]; };   // (tile, y, x): the module's input
 layout(set = 0, binding = 2) writeonly buffer Mip { QUAD mipQuad[]; };     // (pixel): M
-layout(push_constant) uniform Push { uint depth; } push;                   // levels to compute, level 0 included
+layout(push_constant) uniform Push { uint depth; } push;                   // levels to compute, level 0 included: at most 5
 
-// The coordinate at level 0 of the `path`th of the 2^level pixels that pixel c of `level` averages along one axis.
-// Only the far end needs mirroring: an odd size ends with the edge pixel twice.
-int descend(int c, uint level, uint path, uint axis) {
-  for (uint i = level; i > 0; --i) c = min(2 * c + int((path >> (i - 1)) & 1), int(geo.level[i - 1][1 + axis]) - 1);
-  return c;
+const int BLOCK = 16;
+shared float block[3][BLOCK * BLOCK]; // pixel (x, y) of a level's part of the block at y * BLOCK + x
+
+vec3 blockAt(ivec2 at) {
+  int i = at.y * BLOCK + at.x;
+  return vec3(block[0][i], block[1][i], block[2][i]);
 }
 
 void main() {
-  uint p = gl_GlobalInvocationID.x;
-  uint level = 0;
-  for (uint i = 1; i < 8; ++i) level = i < push.depth && p >= geo.level[i].x ? i : level;
-  uvec4 info = geo.level[level];
-  uint area = info.y * info.z, r = p - info.x;
-  if (r >= area * geo.tiles) return;
-  uint tile = r / area;
-  r -= tile * area;
-  ivec2 at = ivec2(r % info.y, r / info.y);
-  uvec4 fine = geo.level[0];
-  uint base = tile * fine.y * fine.z;
-  vec4 sum = vec4(0);
-  uint n = 1u << level;
-  for (uint j = 0; j < n; ++j) {
-    uint row = base + uint(descend(at.y, level, j, 1)) * fine.y;
-    for (uint i = 0; i < n; ++i) {
-      uint from = row + uint(descend(at.x, level, i, 0));
-      sum += READ_PICTURE(tileWords, INPUT_F32, from);
-    }
+  int t = int(gl_LocalInvocationIndex);
+  uint tile = gl_WorkGroupID.z;
+  ivec2 corner = BLOCK * ivec2(gl_WorkGroupID.xy), size = levelSize(0);
+  ivec2 own = ivec2(t % BLOCK, t / BLOCK), at = corner + own;
+  vec3 v = vec3(0);
+  bool inside = all(lessThan(at, size));
+  if (inside) {
+    uint from = tile * uint(size.x * size.y) + uint(at.y * size.x + at.x);
+    v = READ_PICTURE(tileWords, INPUT_F32, from).rgb;
+    mipQuad[levelBase(0, tile) + uint(at.y * size.x + at.x)] = packQuad(vec4(v, 1.0));
   }
-  mipQuad[p] = packQuad(vec4(sum.rgb / float(n * n), 1.0));
+  for (uint level = 1; level < push.depth; ++level) {
+    if (inside) {
+      [[unroll]] for (int c = 0; c < 3; ++c) block[c][own.y * BLOCK + own.x] = v[c];
+    }
+    barrier();
+    int n = BLOCK >> level;
+    corner >>= 1;
+    own = ivec2(t % n, t / n);
+    at = corner + own;
+    ivec2 last = size - 1 - 2 * corner; // of the finer level, in the block: an odd size ends with the edge pixel twice
+    size = levelSize(level);
+    inside = t < n * n && all(lessThan(at, size));
+    if (inside) {
+      ivec2 a = 2 * own, b = min(a + 1, last);
+      v = 0.25 * (blockAt(a) + blockAt(ivec2(b.x, a.y)) + blockAt(ivec2(a.x, b.y)) + blockAt(b));
+      mipQuad[levelBase(level, tile) + uint(at.y * size.x + at.x)] = packQuad(vec4(v, 1.0));
+    }
+    barrier();
+  }
 }

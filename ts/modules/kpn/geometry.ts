@@ -2,10 +2,7 @@
 
 import { levelSizes, noiseGains, type ModelSpec } from '../../model/spec.js';
 
-/**
- * Levels of the box pyramid that one dispatch makes straight from level 0: one of its pixels costs 4^level reads. Deeper
- * levels come from the level before (and llvmpipe ends loops after 65,536 turns, without a word).
- */
+/** Levels of the box pyramid that one dispatch makes, from blocks of 16x16 pixels; deeper ones come from the level before. */
 export const MIP_DEPTH = 5;
 
 export interface Level {

@@ -9,18 +9,29 @@ export const r = (buffer: PlanBuffer): Use => ({ buffer, access: 'r' });
 export const w = (buffer: PlanBuffer): Use => ({ buffer, access: 'w' });
 export const rw = (buffer: PlanBuffer): Use => ({ buffer, access: 'rw' });
 
+/** Width and height of the blocks that a workgroup of `mip` takes through the levels. */
+const MIP_BLOCK = 16;
+
 /** Push constants, 32-bit unsigned. */
 export const push = (...values: number[]): Uint8Array => new Uint8Array(Uint32Array.from(values).buffer);
 export const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
 
-/** Adds a node of glsl/kpn/ that runs one invocation for each of `invocations` things. */
-export type AddNode = (label: string, kernel: string, variant: string | undefined, invocations: number, uses: Use[], pushed?: Uint8Array) => void;
+/** A grid of workgroups of `local` invocations. */
+export interface Grid {
+  groups: [number, number, number];
+  local: number;
+}
+/** Adds a node of glsl/kpn/ that runs one invocation for each of `invocations` things, or a grid. */
+export type AddNode = (label: string, kernel: string, variant: string | undefined, invocations: number | Grid, uses: Use[], pushed?: Uint8Array) => void;
 
 /** `spec`: constants of the model; constant 0 is the invocations of a workgroup. */
 export function nodeAdder(ctx: BuildContext, spec: NonNullable<NodeDesc['spec']>): AddNode {
   const local = spec[0] as number;
   return (label, kernel, variant, invocations, uses, pushed) =>
-    ctx.node({ label, kernel: `kpn/${kernel}`, variant, spec, groups: [ceilDiv(invocations, local), 1, 1], uses, push: pushed });
+    ctx.node({
+      label, kernel: `kpn/${kernel}`, variant, uses, push: pushed,
+      ...(typeof invocations === 'number' ? { spec, groups: [ceilDiv(invocations, local), 1, 1] } : { spec: { ...spec, 0: invocations.local }, groups: invocations.groups }),
+    });
 }
 
 /** Whether levels are combined through down(I), which a single level has none of. */
@@ -34,7 +45,9 @@ export function addPyramid(node: AddNode, m: ModelSpec, g: Geometry, variant: 'f
   const level = (i: number): number => g.levels[i]!.pixels;
   const depth = m.combine === 'prediff' ? m.levels + 1 : m.levels;
   const direct = m.pyramid === 'box' ? Math.min(depth, MIP_DEPTH) : 1;
-  node('mip', 'mip', variant, g.levels[direct - 1]!.first + level(direct - 1), [geo, r(input), w(mip)], push(direct));
+  const { width, height } = g.levels[0]!;
+  const blocks: Grid = { groups: [ceilDiv(width, MIP_BLOCK), ceilDiv(height, MIP_BLOCK), g.tiles], local: MIP_BLOCK ** 2 };
+  node('mip', 'mip', variant, blocks, [geo, r(input), w(mip)], push(direct));
   for (let i = direct - 1; i + 1 < depth; ++i) node(`mip ${i + 1}`, 'down', variant, level(i + 1), [geo, rw(mip)], push(i));
   if (m.combine === 'prediff') node('detail', 'detail', variant, g.pixels, [geo, r(mip), w(image)]);
 }
