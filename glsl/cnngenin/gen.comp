@@ -1,5 +1,5 @@
-// gen: the training data of a frame (SPEC 4, cnngenin): random tiles of a picture and its reference, flipped, exposed,
-// with noise added or mosaiced. One invocation a pixel; (tile, y, x).
+// gen: the training data of a frame (SPEC 4, cnngenin): random tiles of a picture (or of one of many, drawn for each tile) and
+// its reference, flipped, exposed, with noise added or mosaiced. One invocation a pixel; (tile, y, x).
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common/picture.glsl"
@@ -10,7 +10,9 @@ layout(constant_id = 1) const uint MODE = 0;         // generate: 0 static, 1 pa
 layout(constant_id = 2) const bool INPUT_F32 = true;
 layout(constant_id = 3) const bool REF_F32 = true;
 layout(constant_id = 4) const uint NOISE = 0;        // vkdt (uniform a and b), log (uniform log sigma), fixed
-layout(constant_id = 5) const bool RANDOM_TILE = true; // place, flip and exposure
+layout(constant_id = 5) const bool RANDOM_TILE = true; // picture, place, flip and exposure
+layout(constant_id = 6) const uint PICTURES = 1;     // in imgi and refi each, one behind the other
+layout(constant_id = 7) const bool PROFILES = false; // each picture has a noise profile of its own
 
 layout(set = 0, binding = 0) readonly buffer Frame { uint frame; };
 layout(set = 0, binding = 1) readonly buffer Imgi { uint imgi[]; };
@@ -18,6 +20,7 @@ layout(set = 0, binding = 2) readonly buffer Refi { uint refi[]; };
 layout(set = 0, binding = 3) writeonly buffer Imgo { uvec2 imgo[]; };
 layout(set = 0, binding = 4) writeonly buffer Refo { uvec2 refo[]; };
 layout(set = 0, binding = 5) writeonly buffer Noise { vec2 noiseab[]; };
+layout(set = 0, binding = 6) readonly buffer Profiles { uint profiles[]; }; // (picture): a, b as f32; read with PROFILES alone
 layout(push_constant) uniform Push {
   uint width, height;          // of the pictures
   uint tileWidth, tileHeight;
@@ -45,6 +48,7 @@ void main() {
   uint tile = i / area, r = i - tile * area;
   uvec2 at = uvec2(r % push.tileWidth, r / push.tileWidth), from = at;
   float exposure = 1.0;
+  uint picture = 0;
   if (RANDOM_TILE) {
     vec4 u = tileRandom(tile, 0), f = tileRandom(tile, 2);
     if (f.x < 0.5) from.x = push.tileWidth - 1 - from.x;
@@ -52,8 +56,9 @@ void main() {
     from += min(uvec2(u.xy * vec2(push.width - push.tileWidth + 1, push.height - push.tileHeight + 1)),
                 uvec2(push.width - push.tileWidth, push.height - push.tileHeight));
     exposure = exp2(4.0 * u.z - 2.0);
+    picture = min(uint(u.w * float(PICTURES)), PICTURES - 1);
   }
-  uint p = from.y * push.width + from.x;
+  uint p = (picture * push.height + from.y) * push.width + from.x;
   vec3 ref = exposure * READ_PICTURE(refi, REF_F32, p).rgb, img;
   vec2 ab;
   if (MODE == 2 || MODE == 4) {
@@ -65,7 +70,8 @@ void main() {
     img = ref + z * sqrt(ab.x + 65535.0 * max(ref, vec3(0)) * ab.y) / 65535.0;
   } else {
     img = exposure * READ_PICTURE(imgi, INPUT_F32, p).rgb;
-    ab = vec2(exposure * exposure * push.a, exposure * push.b);
+    ab = PROFILES ? vec2(uintBitsToFloat(profiles[2 * picture]), uintBitsToFloat(profiles[2 * picture + 1])) : vec2(push.a, push.b);
+    ab *= vec2(exposure * exposure, exposure);
   }
   if (MODE == 3 || MODE == 4) { // Bayer, RGGB, red at (0, 0) of the tile; the site's value in all channels
     bool oddX = (at.x & 1) == 1, oddY = (at.y & 1) == 1;

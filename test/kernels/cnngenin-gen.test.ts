@@ -20,6 +20,10 @@ interface Options {
   a?: number;
   b?: number;
   formats?: readonly [PictureFormat, PictureFormat];
+  /** More pictures behind the first. */
+  more?: readonly { img: Image; ref: Image }[];
+  /** A profile for each picture. */
+  profiles?: readonly { a: number; b: number }[];
 }
 
 const rgba = (image: Image): number[] => Array.from({ length: 4 * image.width * image.height }, (_, i) => (i % 4 === 3 ? 0.25 : image.data[3 * (i >> 2) + (i % 4)]!));
@@ -30,25 +34,31 @@ interface Generated {
   noise: { a: number; b: number }[];
 }
 
-async function generate({ mode, img, ref, size: [width, height], tiles = 1, frame = 0, seed = 1, noise = 'fixed', randomTile = false, a = 0, b = 0, formats = ['f32', 'f32'] }: Options): Promise<Generated> {
+async function generate({ mode, img, ref, size: [width, height], tiles = 1, frame = 0, seed = 1, noise = 'fixed', randomTile = false, a = 0, b = 0, formats = ['f32', 'f32'], more = [], profiles }: Options): Promise<Generated> {
   const push = new DataView(new ArrayBuffer(32));
   [ref.width, ref.height, width, height, tiles, seed].forEach((v, i) => push.setUint32(4 * i, v, true));
   push.setFloat32(24, a, true);
   push.setFloat32(28, b, true);
   const pixels = width * height * tiles;
-  const contents = new Map([['frame', new Uint8Array(Uint32Array.of(frame).buffer)], ['imgi', bytesOf(rgba(img), formats[0])], ['refi', bytesOf(rgba(ref), formats[1])]]);
+  const all = [{ img, ref }, ...more];
+  const contents = new Map([
+    ['frame', new Uint8Array(Uint32Array.of(frame).buffer)],
+    ['imgi', bytesOf(all.flatMap((p) => rgba(p.img)), formats[0])], ['refi', bytesOf(all.flatMap((p) => rgba(p.ref)), formats[1])],
+  ]);
+  const profile = new Uint8Array(Float32Array.from((profiles ?? [{ a: 9e9, b: 9e9 }]).flatMap((p) => [p.a, p.b])).buffer);
   const result = await runKernel(gpu.device, {
-    kernel: 'cnngenin/gen', spec: { 0: 64, 1: mode, 2: formats[0] === 'f32', 3: formats[1] === 'f32', 4: ['vkdt', 'log', 'fixed'].indexOf(noise), 5: randomTile },
+    kernel: 'cnngenin/gen', spec: { 0: 64, 1: mode, 2: formats[0] === 'f32', 3: formats[1] === 'f32', 4: ['vkdt', 'log', 'fixed'].indexOf(noise), 5: randomTile, 6: all.length, 7: profiles !== undefined },
     push: new Uint8Array(push.buffer), groups: [Math.ceil(pixels / 64), 1, 1],
     uses: [
       ...[...contents].map(([name, data]) => ({ name, access: 'r' as const, bytes: data.byteLength })),
       { name: 'imgo', access: 'w', bytes: 8 * pixels }, { name: 'refo', access: 'w', bytes: 8 * pixels }, { name: 'noiseab', access: 'w', bytes: 8 * tiles },
+      { name: 'profiles', access: 'r', bytes: profile.byteLength },
     ],
-  }, contents);
+  }, contents.set('profiles', profile));
   const pictures = (name: string): Image[] => Array.from({ length: tiles }, (_, t) => {
-    const all = values(result.get(name)!, 'f16', 4 * t * width * height, 4 * width * height);
-    expect(all.filter((_v, i) => i % 4 === 3).every((alpha) => alpha === 1)).toBe(true);
-    return makeImage(width, height, 3, all.filter((_v, i) => i % 4 < 3));
+    const rgb1 = values(result.get(name)!, 'f16', 4 * t * width * height, 4 * width * height);
+    expect(rgb1.filter((_v, i) => i % 4 === 3).every((alpha) => alpha === 1)).toBe(true);
+    return makeImage(width, height, 3, rgb1.filter((_v, i) => i % 4 < 3));
   });
   const ab = values(result.get('noiseab')!, 'f32');
   return { img: pictures('imgo'), ref: pictures('refo'), noise: Array.from({ length: tiles }, (_, t) => ({ a: ab[2 * t]!, b: ab[2 * t + 1]! })) };
@@ -126,6 +136,81 @@ describe('random tiles', () => {
       return toHalf(Math.fround(noise[0]!.b * ref.data[3 * ((flipY ? 5 - y : y) * 8 + (flipX ? 7 - x : x)) + (i % 3)]!));
     }));
     expect(expected).toContainEqual(Array.from(tile!.data));
+  });
+});
+
+/** pcg4d as its paper gives it, and the uniform numbers that glsl/common/random.glsl makes of its 23 upper bits. */
+function drawn4(frame: number, tile: number, purpose: number, seed: number): number[] {
+  let [x, y, z, w] = [frame, tile, purpose, seed].map((v) => (Math.imul(v, 1664525) + 1013904223) >>> 0) as [number, number, number, number];
+  const mix = (): void => {
+    x = (x + Math.imul(y, w)) >>> 0;
+    y = (y + Math.imul(z, x)) >>> 0;
+    z = (z + Math.imul(x, y)) >>> 0;
+    w = (w + Math.imul(y, z)) >>> 0;
+  };
+  mix();
+  [x, y, z, w] = [x, y, z, w].map((v) => (v ^ (v >>> 16)) >>> 0) as [number, number, number, number];
+  mix();
+  return [x, y, z, w].map((v) => ((v >>> 9) + 0.5) / 2 ** 23);
+}
+
+describe('a pool of pictures', () => {
+  const [W, H, w, h] = [20, 16, 6, 4];
+  const [pictures, tiles, frame, seed] = [7, 1400, 5, 3];
+  /** Channel 2 says which picture it is. */
+  const numbered = (k: number, add: number): Image => {
+    const p = positions(W, H, add);
+    p.data.forEach((_v, i) => i % 3 === 2 && (p.data[i] = k + 1 + add));
+    return p;
+  };
+  const pool = Array.from({ length: pictures }, (_, k) => ({ img: numbered(k, 0.5), ref: numbered(k, 0) }));
+  const profiles = pool.map((_p, k) => ({ a: 100 * (k + 1), b: k + 1 }));
+
+  test('each tile is of a picture of its own, at a place of its own, as computed on the host', async () => {
+    const g = await generate({ mode: 1, ...pool[0]!, more: pool.slice(1), size: [w, h], tiles, frame, seed, randomTile: true, a: 3, b: 1 });
+    let wrong = 0;
+    const of = Array.from({ length: tiles }, (_, t) => {
+      const [ux, uy, , uw] = drawn4(frame, t, 0, seed) as [number, number, number, number];
+      const [fx, fy] = drawn4(frame, t, 2, seed) as [number, number];
+      // In f32, as on the device.
+      const [x, y, k] = [Math.floor(Math.fround(ux * (W - w + 1))), Math.floor(Math.fround(uy * (H - h + 1))), Math.floor(Math.fround(uw * pictures))];
+      const c = g.noise[t]!.b; // the exposure, as the kernel's exp2 gives it
+      for (const [name, tile] of [['img', g.img[t]!], ['ref', g.ref[t]!]] as const)
+        for (let py = 0; py < h; py++)
+          for (let px = 0; px < w; px++) {
+            const p = (y + (fy < 0.5 ? h - 1 - py : py)) * W + x + (fx < 0.5 ? w - 1 - px : px);
+            for (let channel = 0; channel < 3; channel++)
+              if (tile.data[3 * (py * w + px) + channel] !== toHalf(Math.fround(c * pool[k]![name].data[3 * p + channel]!))) wrong++;
+          }
+      return { k, x, y };
+    });
+    expect(wrong).toBe(0);
+    // Pictures are equally likely (chi-square, 6 degrees of freedom: 5 sigma of its normal approximation), and independent of the place.
+    const counts = pool.map((_p, k) => of.filter((d) => d.k === k).length);
+    const expected = tiles / pictures;
+    const chi = counts.reduce((s, n) => s + (n - expected) ** 2 / expected, 0);
+    expect(Math.abs(chi - (pictures - 1))).toBeLessThan(5 * Math.sqrt(2 * (pictures - 1)));
+    expectUniform(of.map((d, t) => d.k + drawn4(t, 1, 9, 9)[0]!), 0, pictures);
+    const product = mean(of.map((d) => ((d.k + 0.5) / pictures - 0.5) * ((d.x + 0.5) / (W - w + 1) - 0.5)));
+    expect(Math.abs(product)).toBeLessThan(5 / 12 / Math.sqrt(tiles));
+  });
+
+  test('each with its own noise profile, exposed with it', async () => {
+    const of = (own: boolean): Promise<Generated> =>
+      generate({ mode: 1, ...pool[0]!, more: pool.slice(1), size: [w, h], tiles, frame, seed, randomTile: true, a: 0, b: 1, ...(own ? { profiles } : {}) });
+    const [exposures, g] = [(await of(false)).noise.map((n) => n.b), await of(true)];
+    for (let t = 0; t < tiles; t++) {
+      const k = Math.floor(Math.fround(drawn4(frame, t, 0, seed)[3]! * pictures));
+      const { a, b } = exposedNoise(profiles[k]!, Math.log2(exposures[t]!));
+      expect(g.noise[t]!.a / a).toBeCloseTo(1, 5);
+      expect(g.noise[t]!.b / b).toBeCloseTo(1, 5);
+    }
+  });
+
+  test('not random: the first of them', async () => {
+    const g = await generate({ mode: 0, ...pool[0]!, more: pool.slice(1), size: [w, h], profiles });
+    expect(g.ref[0]).toEqual(makeImage(w, h, 3, cutTile(pool[0]!.ref, { x: 0, y: 0, size: w, flipX: false, flipY: false, ev: 0 }).data.subarray(0, 3 * w * h)));
+    expect(g.noise[0]).toEqual(profiles[0]);
   });
 });
 

@@ -1,4 +1,4 @@
-// cnngenin: a frame's training data from a picture and its reference (SPEC 4).
+// cnngenin: a frame's training data from a picture and its reference, or from a pool of such pictures (SPEC 4).
 
 import { InputError } from '../errors.js';
 import type { BuildContext, FrameContext, InstanceInfo, ModuleInstance, ModuleType, PlanBuffer, PortShape, ShapeContext } from '../graph/types.js';
@@ -28,6 +28,11 @@ class Cnngenin implements ModuleInstance {
       throw new InputError('SIZE_MISMATCH', `cnngenin:${ctx.info.inst}: imgi is ${img.width}x${img.height}, but refi is ${ref.width}x${ref.height}`, {
         place: ctx.info.place, hint: 'the noisy picture and its reference must show the same pixels',
       });
+    if (img && img.count !== ref.count)
+      throw new InputError('SIZE_MISMATCH', `cnngenin:${ctx.info.inst}: imgi holds ${img.count} pictures, but refi holds ${ref.count}`, {
+        place: ctx.info.place, hint: 'connect both to the same i-set, or both to single pictures',
+      });
+    this.checkProfiles(ctx, ref.count);
     if (img && img.period !== ref.period && !fromReference(generate))
       throw new InputError('SEQUENCE_MISMATCH', `cnngenin:${ctx.info.inst}: imgi goes through ${img.period ?? 1} frames, but refi through ${ref.period ?? 1}`, {
         place: ctx.info.place, hint: 'the noisy pictures and their references must be as many, and start with the same number',
@@ -49,6 +54,14 @@ class Cnngenin implements ModuleInstance {
     return { imgo: picture, refo: this.tile, noiseab: { channels: 'ssbo', format: 'f32', width: 2, height: count, count: 1 } };
   }
 
+  private checkProfiles(ctx: ShapeContext, pictures: number): void {
+    const profile = ctx.input('profile');
+    if (!profile || (profile.width * profile.height === 2 * pictures && profile.format === 'f32')) return;
+    throw new InputError('SIZE_MISMATCH', `cnngenin:${ctx.info.inst}: profile has ${profile.width * profile.height} values for ${pictures} picture${pictures === 1 ? '' : 's'}, which need${pictures === 1 ? 's' : ''} two each`, {
+      place: ctx.info.place, hint: 'connect the profiles of the i-set that the pictures come from',
+    });
+  }
+
   /** The noise of the picture itself, or the fixed one that is added. */
   private profile(ctx: ShapeContext): { a: number; b: number } {
     const p = ctx.params;
@@ -61,6 +74,7 @@ class Cnngenin implements ModuleInstance {
     const generate = p.int('generate');
     const ref = ctx.port('refi')!;
     const img = ctx.port('imgi') ?? ref;
+    const profiles = ctx.port('profile');
     const { a, b } = this.profile(ctx);
     const random = generate !== 0 && p.int('tiles') !== 0;
     this.frameBuffer = ctx.buffer('frame', 4, { persistent: true, init: 'zero' });
@@ -70,11 +84,12 @@ class Cnngenin implements ModuleInstance {
     push.setFloat32(28, b, true);
     ctx.node({
       label: 'gen', kernel: 'cnngenin/gen', push: new Uint8Array(push.buffer),
-      spec: { 0: LOCAL, 1: generate, 2: img.shape.format === 'f32', 3: ref.shape.format === 'f32', 4: NOISES.indexOf(p.string('noise') as 'vkdt'), 5: random },
+      spec: { 0: LOCAL, 1: generate, 2: img.shape.format === 'f32', 3: ref.shape.format === 'f32', 4: NOISES.indexOf(p.string('noise') as 'vkdt'), 5: random, 6: ref.shape.count, 7: profiles !== undefined },
       groups: [Math.ceil((this.tile.width * this.tile.height * this.tile.count) / LOCAL), 1, 1],
       uses: [
         { buffer: this.frameBuffer, access: 'r' }, { buffer: img.buffer, access: 'r' }, { buffer: ref.buffer, access: 'r' },
         { buffer: ctx.output('imgo'), access: 'w' }, { buffer: ctx.output('refo'), access: 'w' }, { buffer: ctx.output('noiseab'), access: 'w' },
+        { buffer: (profiles ?? ref).buffer, access: 'r' }, // something must be bound
       ],
     });
     ctx.node({ label: 'tick', kernel: 'cnngenin/tick', spec: { 0: 1 }, groups: [1, 1, 1], uses: [{ buffer: this.frameBuffer, access: 'rw' }] });
@@ -87,10 +102,11 @@ class Cnngenin implements ModuleInstance {
 
 export const cnngenin: ModuleType = {
   name: 'cnngenin',
-  doc: 'makes training data: random tiles of a picture and its reference, with synthetic noise or mosaic',
+  doc: 'makes training data: random tiles of a picture (or of a pool of them) and its reference, with synthetic noise or mosaic',
   connectors: [
     { name: 'imgi', type: 'read', channels: 'rgba', format: '*', optional: true },
     { name: 'refi', type: 'read', channels: 'rgba', format: '*' },
+    { name: 'profile', type: 'read', channels: 'ssbo', format: 'f32', optional: true },
     { name: 'imgo', type: 'write', channels: 'rgba', format: 'f16' },
     { name: 'refo', type: 'write', channels: 'rgba', format: 'f16' },
     { name: 'noiseab', type: 'write', channels: 'ssbo', format: 'f32' },
