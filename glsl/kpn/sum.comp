@@ -1,7 +1,9 @@
 // sum: dE/dw from the parts of mulw, unscaled, and the parts of its squared norm; further workgroups add up the loss of
-// level 0 (SPEC 3). Workgroups of 256: `weightGroups` for the weights, the rest for the loss.
+// level 0 (SPEC 3). Workgroups of 256: `weightGroups` for the weights, 64 each, whose parts four invocations share, in four runs one
+// after the other; the rest for the loss.
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 #include "common/options.glsl"
 #include "common/storage.glsl"
 #include "common/reduce.glsl"
@@ -15,17 +17,36 @@ layout(set = 0, binding = 4) writeonly buffer DW { float dEdw[]; };           //
 layout(set = 0, binding = 5) writeonly buffer Norms { vec2 norms[]; };        // (workgroup): |g|^2, 0; or loss, bad pixels
 layout(push_constant) uniform Push { uint parts, weightGroups, lossPixels; } push; // loss pixels a workgroup
 
+const uint WEIGHTS = 64; // a workgroup
+const uint SHARES = 4;
+const uint AT_ONCE = 8;  // loads under way
+shared float shares[SHARES * WEIGHTS];
+
+// The parts k..end of weight w, in order.
+float sumParts(uint w, uint count, uint k, uint end) {
+  float g = 0.0;
+  for (; k + AT_ONCE <= end; k += AT_ONCE) {
+    float v[AT_ONCE];
+    [[unroll]] for (uint j = 0; j < AT_ONCE; ++j) v[j] = part[(k + j) * count + w];
+    [[unroll]] for (uint j = 0; j < AT_ONCE; ++j) g += v[j];
+  }
+  for (; k < end; ++k) g += part[k * count + w];
+  return g;
+}
+
 void main() {
   uint group = gl_WorkGroupID.x, i = gl_LocalInvocationID.x;
   vec2 v = vec2(0);
   if (group < push.weightGroups) {
-    uint matrix = WIDTH * WIDTH, count = (LAYERS + 1) * matrix, w = group * 256 + i;
-    if (w < count) {
-      float g = 0.0;
-      if (w < LAYERS * matrix + OUTPUTS * WIDTH) {
-        for (uint k = 0; k < push.parts; ++k) g += part[k * count + w];
-        g /= state.scale;
-      }
+    const uint matrix = WIDTH * WIDTH, count = (LAYERS + 1) * matrix; // a multiple of WEIGHTS
+    uint w = group * WEIGHTS + i % WEIGHTS, share = i / WEIGHTS, length = (push.parts + SHARES - 1) / SHARES;
+    bool used = w < LAYERS * matrix + OUTPUTS * WIDTH;
+    shares[i] = used ? sumParts(w, count, share * length, min((share + 1) * length, push.parts)) : 0.0;
+    barrier();
+    if (share == 0) {
+      float g = shares[i];
+      [[unroll]] for (uint s = 1; s < SHARES; ++s) g += shares[s * WEIGHTS + i];
+      g /= state.scale;
       dEdw[w] = g;
       v.x = g * g;
     }

@@ -8,7 +8,7 @@ import { PRESETS, weightCount, type ModelSpec } from '../model/spec.js';
 import { geometryOf } from '../modules/kpn/geometry.js';
 import { specOf } from '../modules/kpn/options.js';
 import { gradientLaunch, panelLaunch, type Launch, type LayerPath } from '../modules/kpn/path.js';
-import { initialState } from '../modules/kpn-t/state.js';
+import { initialState, SUM_WEIGHTS } from '../modules/kpn-t/state.js';
 import { compare, type Bounds, type Deviation, type Network, type Verdict } from './network.js';
 
 const outputs = 16;
@@ -166,7 +166,7 @@ export class MlpRun {
 }
 
 const modelOf = ({ shape }: Network): ModelSpec => ({ ...PRESETS.classic, ...shape, levels: 1 });
-const sumGroups = (m: ModelSpec): number => Math.ceil(weightCount(m) / 256);
+const sumGroups = (m: ModelSpec): number => weightCount(m) / SUM_WEIGHTS;
 const halves = (values: Float32Array): Uint16Array => toHalf(values).data;
 
 /** Bytes of the buffers of a batch. */

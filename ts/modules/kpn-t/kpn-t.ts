@@ -14,7 +14,7 @@ import { modelFromParams, modelParams, specOf } from '../kpn/options.js';
 import { choosePath, gradientLaunch, panelLaunch } from '../kpn/path.js';
 import { addDifferences, DEFAULT_STEP, SETTLING_FRAMES, targetsOf } from './deriv.js';
 import { pictureShapes, Pictures } from './present.js';
-import { hyperBytes, HYPER_BYTES, initialState, readState, STATE_BYTES, type State } from './state.js';
+import { hyperBytes, HYPER_BYTES, initialState, readState, STATE_BYTES, SUM_WEIGHTS, type State } from './state.js';
 
 /** Where the loss of each frame is kept, for the picture `graph`. */
 const HISTORY_FRAMES = 1 << 20;
@@ -182,11 +182,17 @@ export class KpnT implements ModuleInstance {
     // Forward.
     addPyramid(node, m, g, variant, geo, input, mip, image);
     ctx.node({ label: 'fwd', kernel: 'kpn/fwd', ...layers, uses: [geo, r(noise), r(image), r(mip), layerWeights, w(act), w(out), w(filtered)] });
-    addCombining(node, m, g, variant, geo, mip, { filtered, coarse, combined, diff, output: ctx.output('output') });
+    if (this.cascadeByTile(ctx)) {
+      node('cascade', 'cascade', undefined, { groups: [g.tiles, 1, 1], local: cascadeSize(g) }, [
+        geo, r(noise), r(filtered), r(mip), r(ref), w(combined), w(diff), w(gradient), w(ctx.output('output')),
+      ]);
+    } else {
+      addCombining(node, m, g, variant, geo, mip, { filtered, coarse, combined, diff, output: ctx.output('output') });
+      node('loss', 'loss', undefined, level(0), [geo, r(noise), r(combined), r(ref), w(gradient)]);
+      for (let i = 0; i + 1 < m.levels; ++i) node(`dup ${i}`, 'dup', 'f32', level(i + 1), [geo, r(filtered), rw(gradient)], push(i));
+    }
 
     // Backward.
-    node('loss', 'loss', undefined, level(0), [geo, r(noise), r(combined), r(ref), w(gradient)]);
-    for (let i = 0; i + 1 < m.levels; ++i) node(`dup ${i}`, 'dup', 'f32', level(i + 1), [geo, r(filtered), rw(gradient)], push(i));
     let dEdI = gradient;
     if (m.combine === 'postdiff') {
       const part = needsDown(m) ? ctx.buffer('up2T', g.pixels * 16) : gradient; // a single level has no coarser one
@@ -204,7 +210,7 @@ export class KpnT implements ModuleInstance {
     const { parts, ...mulw } = gradients;
     const partial = ctx.buffer('parts', parts * count * 4);
     ctx.node({ label: 'mulw', kernel: 'kpn/mulw', ...mulw, uses: [geo, r(act), r(dAct), w(partial)] });
-    const weightGroups = ceilDiv(count, 256);
+    const weightGroups = count / SUM_WEIGHTS;
     const lossPixels = Math.max(4096, ceilDiv(level(0), 64));
     const lossGroups = ceilDiv(level(0), lossPixels);
     const norms = ctx.buffer('norms', 8 * (weightGroups + lossGroups));
@@ -237,6 +243,22 @@ export class KpnT implements ModuleInstance {
       label: 'adam', kernel: 'kpn/adam', spec: { ...spec, 15: f32 }, groups: [ceilDiv(count / 2, local), 1, 1],
       uses: [r(k.state), r(k.hyper), r(k.dEdw), rw(k.master), rw(k.moment1), rw(k.moment2), w(k.weights), w(k.rounded)],
     });
+  }
+
+  /** Whether a workgroup takes a tile through all levels (glsl/kpn/cascade.comp), which GPUs gain by: a tile's levels are small. */
+  private cascadeByTile(ctx: BuildContext): boolean {
+    const m = this.model;
+    const asked = ctx.params.string('cascade');
+    if (asked === 'level' || (asked === 'auto' && ctx.device.type === 'cpu')) return false;
+    const { maxComputeWorkGroupInvocations: invocations, maxComputeSharedMemorySize: shared } = ctx.device.limits;
+    const size = cascadeSize(this.geometry);
+    const reason = this.derivTargets ? 'derivatives are checked in f32' : m.combine === 'postdiff' ? 'combine is postdiff'
+      : m.chroma ? 'chroma is 1' : m.context === 'guide' ? 'context is guide' : m.levels < 2 ? 'there is one level'
+        : size > invocations || CASCADE_BYTES * size > shared ? `level 1 of a tile has ${this.geometry.levels[1]!.width * this.geometry.levels[1]!.height} pixels, and ${ctx.device.name} has workgroups of ${Math.min(invocations, Math.floor(shared / CASCADE_BYTES))}`
+          : undefined;
+    if (reason !== undefined && asked === 'tile')
+      throw new InputError('NO_CASCADE', `kpn-t:${ctx.info.inst}: cascade tile is not possible, because ${reason}`, { place: ctx.params.place('cascade'), hint: 'leave cascade at auto' });
+    return reason === undefined;
   }
 
   async beforeFrame(ctx: FrameContext, frame: number): Promise<void> {
@@ -289,6 +311,11 @@ export class KpnT implements ModuleInstance {
   }
 }
 
+/** Shared memory of `cascade`, for an invocation. */
+const CASCADE_BYTES = 24;
+/** Invocations of `cascade`: one for each pixel of level 1, in full subgroups. */
+const cascadeSize = (g: Geometry): number => ceilDiv(g.levels[1]!.width * g.levels[1]!.height, 32) * 32;
+
 const sizeOf = (s: PortShape): string => `${s.width}x${s.height}${s.count > 1 ? ` x ${s.count} tiles` : ''}`;
 
 export const kpnT: ModuleType = {
@@ -319,6 +346,7 @@ export const kpnT: ModuleType = {
     { name: 'deriv', type: 'int', default: 0, min: 0, max: 2, doc: 'checks derivatives instead of training, with frame 0\'s tile in every frame; sets the number of frames. 1: frame n takes the central difference of the loss by weight n - 1, in f32; 2: the gradient alone, as training computes it' },
     { name: 'dstep', type: 'float', default: DEFAULT_STEP, min: 1e-6, max: 1, doc: 'with deriv:1: by how much a weight is changed' },
     { name: 'dsample', type: 'int', default: 0, min: 0, doc: 'with deriv:1: only so many random weights of each matrix; 0: all' },
+    { name: 'cascade', type: 'enum', values: ['auto', 'level', 'tile'], default: 'auto', doc: 'up and down the levels by a dispatch for each, or one for all, a workgroup a tile; auto: what is faster, where it is possible' },
     ...modelParams,
   ],
   create: (_info: InstanceInfo) => new KpnT(),

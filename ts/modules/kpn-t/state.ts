@@ -1,5 +1,7 @@
 // The state of training on the device, as glsl/kpn/state.glsl lays it out.
 
+/** Weights that a workgroup of glsl/kpn/sum.comp adds up the parts of. */
+export const SUM_WEIGHTS = 64;
 export const STATE_BYTES = 64;
 export const HYPER_BYTES = 48;
 
