@@ -76,19 +76,40 @@ const taggedAs = (primaries: Primaries, trc: Curve): Profile => {
   return { decode: [decode, decode, decode], toRec2020: convertPrimaries(primaries, 'bt2020') };
 };
 
-/** Code values -> linear rec2020, through tables of the curves. */
-function toLinear({ data, width, height }: Codes, bits: 8 | 16, profile: Profile): Float32Array {
+/** Part of a picture, in pixels. */
+export interface Area {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+/** Code values of an area -> linear rec2020, through tables of the curves. */
+function linearise({ data, width: stride }: Codes, bits: 8 | 16, profile: Profile): (area: Area) => Float32Array {
   const [tr, tg, tb] = profile.decode.map((decode) => decodeTable(decode, 2 ** bits)) as [Float64Array, Float64Array, Float64Array];
   const [mr, mg, mb] = profile.toRec2020;
-  const rgba = new Float32Array(width * height * 4);
-  for (let i = 0, o = 0; i < data.length; i += 3, o += 4) {
-    const [r, g, b] = [tr[data[i]!]!, tg[data[i + 1]!]!, tb[data[i + 2]!]!];
-    rgba[o] = mr[0] * r + mr[1] * g + mr[2] * b;
-    rgba[o + 1] = mg[0] * r + mg[1] * g + mg[2] * b;
-    rgba[o + 2] = mb[0] * r + mb[1] * g + mb[2] * b;
-    rgba[o + 3] = 1;
-  }
-  return rgba;
+  return ({ x, y, width, height }) => {
+    const rgba = new Float32Array(width * height * 4);
+    let o = 0;
+    for (let row = y; row < y + height; row++)
+      for (let i = 3 * (row * stride + x), end = i + 3 * width; i < end; i += 3, o += 4) {
+        const [r, g, b] = [tr[data[i]!]!, tg[data[i + 1]!]!, tb[data[i + 2]!]!];
+        rgba[o] = mr[0] * r + mr[1] * g + mr[2] * b;
+        rgba[o + 1] = mg[0] * r + mg[1] * g + mg[2] * b;
+        rgba[o + 2] = mb[0] * r + mb[1] * g + mb[2] * b;
+        rgba[o + 3] = 1;
+      }
+    return rgba;
+  };
+}
+
+/** A decoded picture whose colours are converted where they are asked for: whole pictures of floats are large. */
+export interface OpenPicture {
+  width: number;
+  height: number;
+  exif?: Uint8Array;
+  /** (y, x, c) of an area inside the picture, linear rec2020, alpha 1. */
+  part(area: Area): Float32Array;
 }
 
 /**
@@ -97,13 +118,13 @@ function toLinear({ data, width, height }: Codes, bits: 8 | 16, profile: Profile
  * @param warn told of a profile that can't be used
  * @throws InputError as readPictureHeader, and PICTURE_BROKEN for pixels that can't be decoded
  */
-export async function decodePicture(bytes: Uint8Array, kind: PictureKind, file: string, warn: (message: string) => void): Promise<Picture> {
+export async function openPictureBytes(bytes: Uint8Array, kind: PictureKind, file: string, warn: (message: string) => void): Promise<OpenPicture> {
   const { bits, icc, exif } = await readPictureHeader(bytes, kind, file);
-  const done = (codes: Codes, depth: 8 | 16, profile: Profile): Picture => ({
+  const done = (codes: Codes, depth: 8 | 16, profile: Profile): OpenPicture => ({
     width: codes.width,
     height: codes.height,
-    rgba: toLinear(codes, depth, profile),
     exif: exif && uprightExif(exif),
+    part: linearise(codes, depth, profile),
   });
   const codes = await decodeCodes(bytes, bits, false, kind, file);
   if (!icc) return done(codes, bits, taggedAs('sRGB', 'sRGB'));
@@ -117,6 +138,12 @@ export async function decodePicture(bytes: Uint8Array, kind: PictureKind, file: 
   }
   warn(`the colour profile in ${file} can't be used; its colours are taken for sRGB`);
   return done(codes, bits, taggedAs('sRGB', 'sRGB'));
+}
+
+/** The whole picture, as openPictureBytes opens it. */
+export async function decodePicture(bytes: Uint8Array, kind: PictureKind, file: string, warn: (message: string) => void): Promise<Picture> {
+  const { width, height, exif, part } = await openPictureBytes(bytes, kind, file, warn);
+  return { width, height, rgba: part({ x: 0, y: 0, width, height }), exif };
 }
 
 export interface EncodeOptions {
