@@ -1,13 +1,14 @@
-// JPEG and PNG, bytes <-> linear rec2020 (SPEC sections 4 and 5: i-jpg, i-png, o-jpg, o-png; primaries and curves).
+// JPEG, PNG and TIFF, bytes <-> linear rec2020 (SPEC sections 4 and 5: i-jpg, i-png, i-tif, o-jpg, o-png; primaries and curves).
 // sharp decodes and encodes code values only; all colour arithmetic is ours, in floating point, so nothing is clipped or rounded on the way.
 
 import sharp, { type Metadata } from 'sharp';
 import { InputError } from '../errors.js';
 import { convertPrimaries, curve, decodeTable, type Curve, type Primaries } from './colour.js';
 import { tagJpeg, tagPng, uprightExif } from './container.js';
+import { exifOfTiff } from './exif.js';
 import { isProfile, readProfile, writeProfile, type Profile } from './icc.js';
 
-export type PictureKind = 'jpeg' | 'png';
+export type PictureKind = 'jpeg' | 'png' | 'tiff';
 
 export interface Picture {
   width: number;
@@ -16,6 +17,8 @@ export interface Picture {
   rgba: Float32Array;
   /** The camera's EXIF block, orientation set to upright. */
   exif?: Uint8Array;
+  /** The colour profile in the file, whatever it is. */
+  icc?: Uint8Array;
 }
 
 export interface PictureHeader {
@@ -27,7 +30,7 @@ export interface PictureHeader {
   exif?: Uint8Array;
 }
 
-const kinds: Record<PictureKind, { name: string; module: string }> = { jpeg: { name: 'JPEG', module: 'i-jpg' }, png: { name: 'PNG', module: 'i-png' } };
+const kinds: Record<PictureKind, { name: string; module: string }> = { jpeg: { name: 'JPEG', module: 'i-jpg' }, png: { name: 'PNG', module: 'i-png' }, tiff: { name: 'TIFF', module: 'i-tif' } };
 
 /** libvips reports several lines and its own function names; the first says it. */
 const reason = (e: unknown): string => (typeof e === 'object' && e !== null && 'message' in e ? String(e.message) : String(e)).trim().split('\n')[0]!;
@@ -48,7 +51,11 @@ export async function readPictureHeader(bytes: Uint8Array, kind: PictureKind, fi
     throw new InputError('PICTURE_KIND', `the file is ${meta.format.toUpperCase()}, not ${kinds[kind].name}`, { place: { file }, hint: right === undefined ? 'Convert it to PNG or JPEG first.' : `Read it with ${right}.` });
   }
   if (meta.space === 'cmyk') throw new InputError('PICTURE_CMYK', 'the picture is CMYK, made for printing', { place: { file }, hint: 'Convert it to RGB first.' });
-  return { width: meta.autoOrient.width, height: meta.autoOrient.height, bits: meta.depth === 'ushort' ? 16 : 8, icc: meta.icc, exif: meta.exif };
+  if (meta.depth !== 'uchar' && meta.depth !== 'ushort')
+    throw new InputError('PICTURE_DEPTH', `the ${kinds[kind].name} file has samples of the type ${meta.depth}, not of 8 or 16 bits`, { place: { file }, hint: 'Write it with 16 bits a channel, or as PFM or EXR.' });
+  // Of a TIFF, libvips doesn't hand the block over.
+  const exif = meta.exif ?? (kind === 'tiff' ? exifOfTiff(bytes) : undefined);
+  return { width: meta.autoOrient.width, height: meta.autoOrient.height, bits: meta.depth === 'ushort' ? 16 : 8, icc: meta.icc, exif };
 }
 
 interface Codes {
@@ -108,6 +115,7 @@ export interface OpenPicture {
   width: number;
   height: number;
   exif?: Uint8Array;
+  icc?: Uint8Array;
   /** (y, x, c) of an area inside the picture, linear rec2020, alpha 1. */
   part(area: Area): Float32Array;
 }
@@ -124,6 +132,7 @@ export async function openPictureBytes(bytes: Uint8Array, kind: PictureKind, fil
     width: codes.width,
     height: codes.height,
     exif: exif && uprightExif(exif),
+    icc,
     part: linearise(codes, depth, profile),
   });
   const codes = await decodeCodes(bytes, bits, false, kind, file);
@@ -142,8 +151,8 @@ export async function openPictureBytes(bytes: Uint8Array, kind: PictureKind, fil
 
 /** The whole picture, as openPictureBytes opens it. */
 export async function decodePicture(bytes: Uint8Array, kind: PictureKind, file: string, warn: (message: string) => void): Promise<Picture> {
-  const { width, height, exif, part } = await openPictureBytes(bytes, kind, file, warn);
-  return { width, height, rgba: part({ x: 0, y: 0, width, height }), exif };
+  const { width, height, exif, icc, part } = await openPictureBytes(bytes, kind, file, warn);
+  return { width, height, rgba: part({ x: 0, y: 0, width, height }), exif, icc };
 }
 
 export interface EncodeOptions {

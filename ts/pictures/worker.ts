@@ -1,0 +1,32 @@
+// What runs on the threads of pool.ts. Each task is a plain function; its result's large arrays are handed over, not copied.
+
+import { parentPort } from 'node:worker_threads';
+import { InputError, VkpnError } from '../errors.js';
+import { decodeExr } from '../formats/exr.js';
+import { decodeRaw, readRawHeader } from '../formats/raw.js';
+import type { Answer } from './pool.js';
+
+const tasks = { decodeExr, decodeRaw, readRawHeader };
+export type Tasks = typeof tasks;
+export type TaskName = keyof Tasks;
+
+/** The buffers of a result's typed arrays, which go over to the receiver. */
+function buffersOf(result: unknown): ArrayBuffer[] {
+  if (typeof result !== 'object' || result === null) return [];
+  const arrays = Object.values(result).filter((v): v is ArrayBufferView => ArrayBuffer.isView(v));
+  return [...new Set(arrays.map((v) => v.buffer))].filter((b): b is ArrayBuffer => b instanceof ArrayBuffer);
+}
+
+parentPort?.on('message', ({ id, name, args }: { id: number; name: TaskName; args: never[] }) => {
+  const task = tasks[name] as (...args: never[]) => unknown;
+  Promise.resolve()
+    .then(() => task(...args))
+    .then(
+      (result) => parentPort?.postMessage({ id, result } satisfies Answer, buffersOf(result)),
+      (e: unknown) => {
+        const known = e instanceof VkpnError;
+        const error = { kind: e instanceof InputError ? ('input' as const) : ('other' as const), code: known ? e.code : 'WORKER', message: e instanceof Error ? e.message : String(e), detail: known ? { place: e.place, hint: e.hint } : {} };
+        parentPort?.postMessage({ id, error } satisfies Answer);
+      },
+    );
+});
