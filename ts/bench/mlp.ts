@@ -8,7 +8,7 @@ import { PRESETS, weightCount, type ModelSpec } from '../model/spec.js';
 import { geometryOf } from '../modules/kpn/geometry.js';
 import { specOf } from '../modules/kpn/options.js';
 import { gradientLaunch, panelLaunch, type Launch, type LayerPath } from '../modules/kpn/path.js';
-import { initialState, SUM_WEIGHTS } from '../modules/kpn-t/state.js';
+import { initialState, STATE_BYTES, SUM_WEIGHTS } from '../modules/kpn-t/state.js';
 import { compare, type Bounds, type Deviation, type Network, type Verdict } from './network.js';
 
 const outputs = 16;
@@ -46,7 +46,7 @@ export class MlpBatch {
     this.act = this.buffer(train ? 'x, A' : 'x', train ? bytes.trainAct : bytes.x);
     this.out = this.buffer('K', bytes.out);
     if (!train) return;
-    const state = this.buffer('state', 64);
+    const state = this.buffer('state', STATE_BYTES);
     state.write(initialState(1));
     this.training = {
       dAct: this.buffer('dE/dA', bytes.dAct), dEdw: this.buffer('dE/dw', 4 * weightCount(m)), norms: this.buffer('norms', 8 * sumGroups(m)), state, none: this.buffer('none', 16),

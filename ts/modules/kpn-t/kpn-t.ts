@@ -43,6 +43,7 @@ export class KpnT implements ModuleInstance {
   private wcp: PlanBuffer | undefined;
   private frameCount = 1;
   private warnedBad = 0;
+  private warnedOverflow = false;
   /** Checking derivatives: the weights whose differences are taken. */
   private derivTargets: Uint32Array | undefined;
   /** Checking derivatives: tile, noise and weights stay as in frame 0. */
@@ -232,7 +233,8 @@ export class KpnT implements ModuleInstance {
     });
     ctx.node({
       label: 'step', kernel: 'kpn/step', spec: reduce, groups: [1, 1, 1],
-      uses: [geo, rw(k.state), r(k.hyper), r(norms), rw(k.history)], push: push(weightGroups, lossGroups),
+      uses: [geo, rw(k.state), r(k.hyper), r(norms), rw(k.history), r(k.dEdw), r(k.master), r(k.moment1), r(k.moment2)],
+      push: push(weightGroups, lossGroups),
     });
     this.pictures = new Pictures(ctx, m, {
       state: k.state, history: k.history, rounded: k.rounded, derivatives: k.differences ?? k.dEdw,
@@ -241,7 +243,7 @@ export class KpnT implements ModuleInstance {
     if (this.frozen) return; // the weights stay
     ctx.node({
       label: 'adam', kernel: 'kpn/adam', spec: { ...spec, 15: f32 }, groups: [ceilDiv(count / 2, local), 1, 1],
-      uses: [r(k.state), r(k.hyper), r(k.dEdw), rw(k.master), rw(k.moment1), rw(k.moment2), w(k.weights), w(k.rounded)],
+      uses: [rw(k.state), r(k.hyper), r(k.dEdw), rw(k.master), rw(k.moment1), rw(k.moment2), w(k.weights), w(k.rounded)],
     });
   }
 
@@ -299,6 +301,10 @@ export class KpnT implements ModuleInstance {
     if (s.badPixels > 0 && this.warnedBad === 0) {
       this.warnedBad = s.badPixels;
       warnings.push(`${s.badPixels} pixels had a result that is not finite; they gave no gradient`);
+    }
+    if (s.overflows > 0 && !this.warnedOverflow) {
+      this.warnedOverflow = true;
+      warnings.push(`${s.overflows} updates were skipped, because a weight or moment would not have been finite: alpha may be too large, or eps too small`);
     }
     return {
       values: [
