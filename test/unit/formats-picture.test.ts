@@ -4,10 +4,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { convertPrimaries, curve, apply, type Curve, type Primaries, type Vec3 } from '../../ts/formats/colour.js';
+import { lightToCodes } from '../../ts/formats/codes.js';
+import { convertPrimaries, curve, curveNames, apply, type Curve, type Primaries, type Vec3 } from '../../ts/formats/colour.js';
 import { crc32, tagPng, uprightExif } from '../../ts/formats/container.js';
 import { isProfile, readProfile, writeProfile } from '../../ts/formats/icc.js';
-import { decodePicture, encodePicture, quantise, type PictureKind } from '../../ts/formats/picture.js';
+import { codesOfCurve, decodePicture, encodePicture, type PictureKind } from '../../ts/formats/picture.js';
 import { failure } from './io-harness.js';
 
 const noWarning = (m: string): void => {
@@ -302,8 +303,20 @@ describe('encoding', () => {
   const linear = Float32Array.from({ length: 64 * 4 }, (_, i) => (i % 4 === 3 ? 1 : ((i * 37) % 64) / 63));
 
   test('clamps, rounds to nearest, NaN is 0', () => {
-    expect([...quantise(Float32Array.of(-1, 0.49 / 255, 0.51 / 255, 1, 7, NaN, Infinity, -Infinity), 8)]).toEqual([0, 0, 1, 255, 255, 0, 255, 0]);
-    expect([...quantise(Float32Array.of(0.4999 / 65535, 0.5001 / 65535, 65534.4 / 65535, 2), 16)]).toEqual([0, 1, 65534, 65535]);
+    // Each value as a grey pixel: the codes of its red.
+    const codes = (bits: 8 | 16, ...values: number[]) => [...lightToCodes(Float32Array.from(values.flatMap((v) => [v, v, v, 1])), codesOfCurve('bt2020', 'linear', bits)).codes].filter((_, i) => i % 3 === 0);
+    expect(codes(8, -1, 0.49 / 255, 0.51 / 255, 1, 7, NaN, Infinity, -Infinity)).toEqual([0, 0, 1, 255, 255, 0, 0, 0]); // through a matrix, infinite is NaN
+    expect(codes(16, 0.4999 / 65535, 0.5001 / 65535, 65534.4 / 65535, 2)).toEqual([0, 1, 65534, 65535]);
+  });
+
+  test('tables of curves are within a hundredth of a 16-bit code of the curve', () => {
+    const light = Float32Array.from({ length: 4000 }, (_, i) => (i < 2000 ? i / 1999 : 2 ** (-24 + (i - 2000) / 64)));
+    for (const trc of curveNames) {
+      const { encode } = curve(trc);
+      const table = codesOfCurve('bt2020', trc, 16);
+      const { codes } = lightToCodes(Float32Array.from([...light].flatMap((v) => [v, v, v, 1])), table);
+      light.forEach((v, i) => expect(Math.abs(codes[3 * i]! - Math.min(encode(v), 1) * 65535)).toBeLessThanOrEqual(0.51));
+    }
   });
 
   test.each([['sRGB', 'sRGB'], ['P3', 'sRGB'], ['AdobeRGB', 'gamma2.2'], ['bt2020', 'linear'], ['bt2020', 'PQ'], ['XYZ', 'DCI'], ['bt2020', 'HLG'], ['sRGB', 'bt709']] as const)('PNG in %s %s', async (primaries, trc) => {

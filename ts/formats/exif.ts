@@ -31,7 +31,7 @@ export function readShot(exif: Uint8Array | undefined): Shot {
   }
 }
 
-interface Entry {
+export interface Entry {
   tag: number;
   type: number;
   count: number;
@@ -47,7 +47,7 @@ const droppedTags = new Set([0x927c, 0xa005]);
 const mostValueBytes = 4096;
 
 /** A directory's entries, those whose values lie inside the file. */
-function readDirectory(view: DataView, at: number, little: boolean): Entry[] {
+export function readDirectory(view: DataView, at: number, little: boolean): Entry[] {
   if (at === 0 || at + 2 > view.byteLength) return [];
   const entries: Entry[] = [];
   const count = view.getUint16(at, little);

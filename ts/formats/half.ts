@@ -4,7 +4,7 @@
 export const maxHalf = 65504;
 
 /** Bits of a binary32 -> bits of the nearest binary16; ties to even, beyond 65520 infinity, NaN stays NaN. */
-function halfBits(bits: number): number {
+export function halfOf(bits: number): number {
   const sign = (bits >>> 16) & 0x8000;
   const abs = bits & 0x7fffffff;
   if (abs > 0x7f800000) return sign | 0x7e00;
@@ -36,7 +36,7 @@ export function toHalf(values: Float32Array): Halves {
   let firstOverflow = -1;
   for (let i = 0; i < bits.length; i++) {
     const b = bits[i]!;
-    const h = halfBits(b);
+    const h = halfOf(b);
     data[i] = h;
     if ((h & 0x7fff) === 0x7c00 && (b & 0x7fffffff) !== 0x7f800000 && overflows++ === 0) firstOverflow = i;
   }

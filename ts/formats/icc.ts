@@ -7,6 +7,7 @@ export interface Profile {
   /** Of red, green, blue; a grey picture's is the same thrice. */
   decode: readonly [Decode, Decode, Decode];
   toRec2020: Matrix;
+  space: 'rgb' | 'grey';
 }
 type Decode = (v: number) => number;
 
@@ -82,14 +83,14 @@ export function readProfile(icc: Uint8Array): Profile | undefined {
   if (!tags || tags.has('A2B0')) return undefined;
   if (space === 'GRAY') {
     const k = readCurve(tags.get('kTRC'));
-    return k && { decode: [k, k, k], toRec2020: grey };
+    return k && { decode: [k, k, k], toRec2020: grey, space: 'grey' };
   }
   if (space !== 'RGB ' || ascii(icc, 20, 4) !== 'XYZ ') return undefined;
   const [r, g, b] = ['r', 'g', 'b'].map((c) => readXyz(tags.get(`${c}XYZ`)));
   const [dr, dg, db] = ['r', 'g', 'b'].map((c) => readCurve(tags.get(`${c}TRC`)));
   if (!r || !g || !b || !dr || !dg || !db) return undefined;
   const d50ToRec2020 = multiply(invert(rgbToXyz('bt2020')), adapt(whiteD50, xyToXyz(whiteD65)));
-  return { decode: [dr, dg, db], toRec2020: multiply(d50ToRec2020, transpose([r, g, b])) };
+  return { decode: [dr, dg, db], toRec2020: multiply(d50ToRec2020, transpose([r, g, b])), space: 'rgb' };
 }
 
 /** ICC functions of the curves that have one, as their type and parameters g a b c d. */

@@ -3,10 +3,12 @@
 
 import sharp, { type Metadata } from 'sharp';
 import { InputError } from '../errors.js';
-import { convertPrimaries, curve, decodeTable, type Curve, type Primaries } from './colour.js';
+import { invertTable, lightTable, lightToCodes, type CodesToLight, type LightToCodes } from './codes.js';
+import { convertPrimaries, curve, decodeTable, invert, type Curve, type Primaries } from './colour.js';
 import { tagJpeg, tagPng, uprightExif } from './container.js';
 import { exifOfTiff } from './exif.js';
 import { isProfile, readProfile, writeProfile, type Profile } from './icc.js';
+import { encodeTiff } from './tiff.js';
 
 export type PictureKind = 'jpeg' | 'png' | 'tiff';
 
@@ -31,6 +33,9 @@ export interface PictureHeader {
 }
 
 const kinds: Record<PictureKind, { name: string; module: string }> = { jpeg: { name: 'JPEG', module: 'i-jpg' }, png: { name: 'PNG', module: 'i-png' }, tiff: { name: 'TIFF', module: 'i-tif' } };
+
+/** zlib's: higher ones take several times as long for a few per cent. */
+const pngLevel = 6;
 
 /** libvips reports several lines and its own function names; the first says it. */
 const reason = (e: unknown): string => (typeof e === 'object' && e !== null && 'message' in e ? String(e.message) : String(e)).trim().split('\n')[0]!;
@@ -80,7 +85,7 @@ async function decodeCodes(bytes: Uint8Array, bits: 8 | 16, embedded: boolean, k
 
 const taggedAs = (primaries: Primaries, trc: Curve): Profile => {
   const { decode } = curve(trc);
-  return { decode: [decode, decode, decode], toRec2020: convertPrimaries(primaries, 'bt2020') };
+  return { decode: [decode, decode, decode], toRec2020: convertPrimaries(primaries, 'bt2020'), space: 'rgb' };
 };
 
 /** Part of a picture, in pixels. */
@@ -92,9 +97,7 @@ export interface Area {
 }
 
 /** Code values of an area -> linear rec2020, through tables of the curves. */
-function linearise({ data, width: stride }: Codes, bits: 8 | 16, profile: Profile): (area: Area) => Float32Array {
-  const [tr, tg, tb] = profile.decode.map((decode) => decodeTable(decode, 2 ** bits)) as [Float64Array, Float64Array, Float64Array];
-  const [mr, mg, mb] = profile.toRec2020;
+function linearise({ data, width: stride }: Codes, { tables: [tr, tg, tb], matrix: [mr, mg, mb] }: CodesToLight): (area: Area) => Float32Array {
   return ({ x, y, width, height }) => {
     const rgba = new Float32Array(width * height * 4);
     let o = 0;
@@ -116,6 +119,9 @@ export interface OpenPicture {
   height: number;
   exif?: Uint8Array;
   icc?: Uint8Array;
+  /** rgb codes as decoded, and how they become light. */
+  codes: Uint8Array | Uint16Array;
+  light: CodesToLight;
   /** (y, x, c) of an area inside the picture, linear rec2020, alpha 1. */
   part(area: Area): Float32Array;
 }
@@ -128,13 +134,13 @@ export interface OpenPicture {
  */
 export async function openPictureBytes(bytes: Uint8Array, kind: PictureKind, file: string, warn: (message: string) => void): Promise<OpenPicture> {
   const { bits, icc, exif } = await readPictureHeader(bytes, kind, file);
-  const done = (codes: Codes, depth: 8 | 16, profile: Profile): OpenPicture => ({
-    width: codes.width,
-    height: codes.height,
-    exif: exif && uprightExif(exif),
-    icc,
-    part: linearise(codes, depth, profile),
-  });
+  const done = (codes: Codes, depth: 8 | 16, profile: Profile): OpenPicture => {
+    const [r, g, b] = profile.decode;
+    const red = decodeTable(r, 2 ** depth);
+    const own = (decode: typeof r): Float64Array => (decode === r ? red : decodeTable(decode, 2 ** depth));
+    const light: CodesToLight = { tables: [red, own(g), own(b)], matrix: profile.toRec2020 };
+    return { width: codes.width, height: codes.height, exif: exif && uprightExif(exif), icc, codes: codes.data, light, part: linearise(codes, light) };
+  };
   const codes = await decodeCodes(bytes, bits, false, kind, file);
   if (!icc) return done(codes, bits, taggedAs('sRGB', 'sRGB'));
   const profile = readProfile(icc);
@@ -155,13 +161,18 @@ export async function decodePicture(bytes: Uint8Array, kind: PictureKind, file: 
   return { width, height, rgba: part({ x: 0, y: 0, width, height }), exif, icc };
 }
 
-export interface EncodeOptions {
-  primaries: Primaries;
-  curve: Curve;
-  bits: 8 | 16;
+/** How a file is written. */
+export interface FileOptions {
   /** JPEG, 0..100. */
   quality?: number;
   exif?: Uint8Array;
+  icc?: Uint8Array;
+}
+
+export interface EncodeOptions extends FileOptions {
+  primaries: Primaries;
+  curve: Curve;
+  bits: 8 | 16;
 }
 
 /** Linear rec2020 rgba -> signals of these primaries and this curve: rgb, unclamped. */
@@ -180,21 +191,33 @@ export function encodeColours(rgba: Float32Array, primaries: Primaries, trc: Cur
   return out;
 }
 
-/** Signals 0..1 -> codes, clamped, rounded to nearest; NaN becomes 0. */
-export function quantise(signals: Float32Array, bits: 8 | 16): Uint8Array | Uint16Array {
-  const top = 2 ** bits - 1;
-  const out = bits === 8 ? new Uint8Array(signals.length) : new Uint16Array(signals.length);
-  for (let i = 0; i < out.length; i++) out[i] = Math.min(Math.max(signals[i]!, 0), 1) * top + 0.5;
-  return out;
+/** How light becomes codes of these primaries and this curve. */
+export function codesOfCurve(primaries: Primaries, trc: Curve, bits: 8 | 16): LightToCodes {
+  const table = lightTable(curve(trc).encode);
+  return { matrix: convertPrimaries('bt2020', primaries), tables: [table, table, table], bits };
+}
+
+/** How light becomes codes of a profile; undefined where it is no rgb profile of the matrix kind with rising curves. */
+export function codesOfProfile(icc: Uint8Array, bits: 8 | 16): LightToCodes | undefined {
+  const profile = readProfile(icc);
+  if (!profile || profile.space !== 'rgb') return undefined;
+  const lights = profile.decode.map((decode) => decodeTable(decode, 65536));
+  if (lights.some((t) => !t.every((v, i) => i === 0 || v >= t[i - 1]!) || !(t[65535]! > t[0]!))) return undefined;
+  const [r, g, b] = lights.map((t) => lightTable(invertTable(t)));
+  return { matrix: invert(profile.toRec2020), tables: [r!, g!, b!], bits };
+}
+
+/** Writes rgb codes as a file of this kind, 8 or 16 bits by the array, tagged. */
+export async function encodeCodes(width: number, height: number, codes: Uint8Array | Uint16Array, kind: PictureKind, { quality = 95, ...tags }: FileOptions): Promise<Uint8Array> {
+  if (kind === 'tiff') return encodeTiff(width, height, codes, tags);
+  const image = sharp(codes, { raw: { width, height, channels: 3 } }).toColourspace(codes.BYTES_PER_ELEMENT === 2 ? 'rgb16' : 'srgb');
+  if (kind === 'png') return tagPng(await image.png({ compressionLevel: pngLevel }).toBuffer(), tags);
+  // Full chroma at high quality: the point of a denoiser is clean colour.
+  const q = Math.max(1, Math.round(quality));
+  return tagJpeg(await image.jpeg({ quality: q, chromaSubsampling: q >= 90 ? '4:4:4' : '4:2:0' }).toBuffer(), tags);
 }
 
 /** Encodes linear rec2020 rgba (alpha dropped), with an ICC profile where there is one for these primaries and curve. */
-export async function encodePicture(width: number, height: number, rgba: Float32Array, kind: PictureKind, options: EncodeOptions): Promise<Uint8Array> {
-  const codes = quantise(encodeColours(rgba, options.primaries, options.curve), options.bits);
-  const image = sharp(codes, { raw: { width, height, channels: 3 } }).toColourspace(options.bits === 16 ? 'rgb16' : 'srgb');
-  const tags = { icc: writeProfile(options.primaries, options.curve), exif: options.exif };
-  if (kind === 'png') return tagPng(await image.png({ compressionLevel: 6 }).toBuffer(), tags);
-  // Full chroma at high quality: the point of a denoiser is clean colour.
-  const quality = Math.max(1, Math.round(options.quality ?? 95));
-  return tagJpeg(await image.jpeg({ quality, chromaSubsampling: quality >= 90 ? '4:4:4' : '4:2:0' }).toBuffer(), tags);
+export async function encodePicture(width: number, height: number, rgba: Float32Array, kind: PictureKind, { primaries, curve: trc, bits, ...file }: EncodeOptions): Promise<Uint8Array> {
+  return encodeCodes(width, height, lightToCodes(rgba, codesOfCurve(primaries, trc, bits)).codes, kind, { icc: writeProfile(primaries, trc), ...file });
 }

@@ -54,6 +54,10 @@ export interface PortShape {
   range?: { min: number; max: number };
   /** The camera's EXIF block (a TIFF structure), for modules to hand on to the output. */
   exif?: Uint8Array;
+  /** The colour profile of the picture's file, for outputs that are to be like it. */
+  icc?: Uint8Array;
+  /** Of camera rgb: what sinks do to it before anything else. The data are f16 pixels of this shape. */
+  develop?: (data: Uint16Array, shape: PortShape) => Promise<DevelopedPicture>;
   /** Of values that aren't a picture (weights, signed, unscaled): how sinks of pictures for looking at show them. */
   draw?: (values: Float32Array) => Promise<DrawnPicture>;
 }
@@ -64,6 +68,13 @@ export interface DrawnPicture {
   height: number;
   /** (y, x, c), alpha 1. */
   rgba: Float32Array;
+}
+
+/** Linear rec2020, upright: (y, x, c) in f16, alpha 1. */
+export interface DevelopedPicture {
+  width: number;
+  height: number;
+  rgba: Uint16Array;
 }
 
 /** A buffer of the plan; becomes (or shares) a GPU buffer when the plan is allocated. */

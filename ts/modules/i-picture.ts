@@ -1,9 +1,9 @@
-// i-jpg and i-png: read pictures of 8 or 16 bits, by their profile or as sRGB, into linear rec2020 (SPEC section 4).
+// i-jpg, i-png and i-tif: read pictures of 8 or 16 bits, by their profile or as sRGB, into linear rec2020 (SPEC section 4).
 
 import { InputError } from '../errors.js';
 import type { InputFile } from '../files.js';
-import { toHalf } from '../formats/half.js';
-import { decodePicture, readPictureHeader, type PictureKind } from '../formats/picture.js';
+import { openPictureBytes, readPictureHeader, type PictureKind } from '../formats/picture.js';
+import { toHalfPicture } from '../pictures/convert.js';
 import { pictureSource, type Frame, type PictureReader } from './picture-source.js';
 
 /** Bytes that hold the headers of most pictures; some have more metadata. */
@@ -18,16 +18,17 @@ function reader(kind: PictureKind): PictureReader {
       return readPictureHeader(head, kind, file.path).catch(async () => readPictureHeader(await file.read(0, file.bytes), kind, file.path));
     },
     decode: async (bytes, path, warn): Promise<Frame> => {
-      const { width, height, rgba, exif } = await decodePicture(bytes, kind, path, warn);
-      const half = toHalf(rgba);
+      const { width, height, codes, light, exif, icc } = await openPictureBytes(bytes, kind, path, warn);
+      const half = await toHalfPicture(codes, light);
       if (half.overflows > 0) {
-        const pixel = half.firstOverflow >> 2;
+        const pixel = half.firstOverflow;
         throw new InputError('F16_OVERFLOW', `${half.overflows} values of the picture are beyond f16's 65504; the first is at x = ${pixel % width}, y = ${Math.floor(pixel / width)}`, { place: { file: path }, hint: 'Its colour profile is probably wrong.' });
       }
-      return { width, height, data: half.data, exif };
+      return { width, height, data: half.data, exif, icc };
     },
   };
 }
 
 export const iJpg = pictureSource('i-jpg', 'reads a JPEG picture or a sequence of them', 'test.jpg', reader('jpeg'));
 export const iPng = pictureSource('i-png', 'reads a PNG picture of 8 or 16 bits or a sequence of them', 'test.png', reader('png'));
+export const iTif = pictureSource('i-tif', 'reads a TIFF picture of 8 or 16 bits or a sequence of them', 'test.tif', reader('tiff'));

@@ -2,11 +2,13 @@
 
 import type { ModuleType } from '../graph/types.js';
 import { display } from './display.js';
+import { iExr } from './i-exr.js';
 import { iLut } from './i-lut.js';
 import { iPfm } from './i-pfm.js';
-import { iJpg, iPng } from './i-picture.js';
+import { iJpg, iPng, iTif } from './i-picture.js';
+import { iRaw } from './i-raw.js';
 import { oLut } from './o-lut.js';
 import { oPfm } from './o-pfm.js';
-import { oJpg, oPng } from './o-picture.js';
+import { oJpg, oPng, oTif } from './o-picture.js';
 
-export const ioModules: readonly ModuleType[] = [iPfm, iJpg, iPng, iLut, oLut, oPfm, oJpg, oPng, display];
+export const ioModules: readonly ModuleType[] = [iPfm, iJpg, iPng, iTif, iExr, iRaw, iLut, oLut, oPfm, oJpg, oPng, oTif, display];

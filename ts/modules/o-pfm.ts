@@ -3,12 +3,15 @@
 import { encodePfm } from '../formats/pfm.js';
 import { encodeColours } from '../formats/picture.js';
 import type { ModuleType } from '../graph/types.js';
-import { PictureSink, pictureParams, type PictureEncoder } from './picture-sink.js';
+import { asFloat, PictureSink, pictureParams, type PictureEncoder } from './picture-sink.js';
 
 const encode: PictureEncoder = ({ width, height, rgba, primaries, curve }) => {
+  const values = asFloat(rgba);
+  let broken = 0;
+  for (let i = 0; i < values.length; i += 4) if (!Number.isFinite(values[i]! + values[i + 1]! + values[i + 2]!)) broken++;
   // No conversion asked: the same bits as on the device.
-  if (primaries === 'bt2020' && curve === 'linear') return encodePfm(width, height, rgba, 4);
-  return encodePfm(width, height, encodeColours(rgba, primaries, curve), 3);
+  if (primaries === 'bt2020' && curve === 'linear') return { bytes: encodePfm(width, height, values, 4), broken };
+  return { bytes: encodePfm(width, height, encodeColours(values, primaries, curve), 3), broken };
 };
 
 export const oPfm: ModuleType = {

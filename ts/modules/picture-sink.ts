@@ -3,8 +3,9 @@
 import { InputError } from '../errors.js';
 import { checkWritable, writeAtomic } from '../files.js';
 import { curveNames, primaryNames, type Curve, type Primaries } from '../formats/colour.js';
+import { fromHalf } from '../formats/half.js';
 import { limitSize, shrink, toFloat } from '../formats/pixels.js';
-import type { ModuleInstance, ParamReader, ParamSpec, PortShape, ShapeContext } from '../graph/types.js';
+import type { DevelopedPicture, DrawnPicture, ModuleInstance, ParamReader, ParamSpec, PortShape, ShapeContext } from '../graph/types.js';
 import { numbered } from './sequence.js';
 
 export const filenameParam: ParamSpec = { name: 'filename', type: 'string', default: 'output', doc: 'output file, relative to the working directory; the extension is appended; %04d is the frame number' };
@@ -32,24 +33,27 @@ export async function checkOutput(ctx: ShapeContext, extension: string): Promise
   await checkWritable(outputName(name, extension, 0), { place });
 }
 
-/** Linear rec2020 f32, and what goes with it. */
+/** Linear rec2020, and what goes with it. */
 export interface SinkPicture {
   width: number;
   height: number;
-  rgba: Float32Array;
+  /** f32, or f16 as its bits. */
+  rgba: Float32Array | Uint16Array;
   primaries: Primaries;
   curve: Curve;
   exif?: Uint8Array;
+  icc?: Uint8Array;
+  warn(message: string): void;
+}
+
+/** A file's bytes, and how many of its pixels were NaN or infinite. */
+export interface EncodedPicture {
+  bytes: Uint8Array;
+  broken: number;
 }
 
 /** Turns a picture into the bytes of a file. */
-export type PictureEncoder = (picture: SinkPicture, params: ParamReader) => Promise<Uint8Array> | Uint8Array;
-
-function countNonFinite(rgba: Float32Array): number {
-  let n = 0;
-  for (let i = 0; i < rgba.length; i += 4) if (!Number.isFinite(rgba[i]! + rgba[i + 1]! + rgba[i + 2]!)) n++;
-  return n;
-}
+export type PictureEncoder = (picture: SinkPicture, params: ParamReader) => Promise<EncodedPicture> | EncodedPicture;
 
 /** A sink that writes pictures: tiles of a batch one below the other. */
 export class PictureSink implements ModuleInstance {
@@ -76,15 +80,36 @@ export class PictureSink implements ModuleInstance {
 
   async write({ shape, data }: { shape: PortShape; data: Uint8Array }, frame: number): Promise<string> {
     const { params } = this.ctx;
-    const values = toFloat(shape.format, data);
-    const drawn = this.draws && shape.draw !== undefined ? await shape.draw(values) : { width: shape.width, height: shape.height * shape.count, rgba: values };
-    const all = drawn.rgba;
-    const { width, height } = limitSize(drawn.width, drawn.height, params.int('width'), params.int('height'));
-    const broken = countNonFinite(all);
     const name = outputName(params.string('filename'), this.extension, frame);
-    if (broken > 0) this.ctx.warn(`${broken} of ${drawn.width * drawn.height} pixels written to ${name} are NaN or infinite`);
-    const picture = { width, height, rgba: shrink(all, drawn.width, drawn.height, width, height), primaries: params.string('prim') as Primaries, curve: params.string('trc') as Curve, exif: shape.exif };
-    await writeAtomic(name, await this.encode(picture, params));
+    const { rgba, ...size } = this.shrunk(await this.picture(shape, data));
+    const { exif, icc } = shape;
+    const picture = { ...size, rgba, primaries: params.string('prim') as Primaries, curve: params.string('trc') as Curve, exif, icc, warn: (message: string) => this.ctx.warn(message) };
+    const { bytes, broken } = await this.encode(picture, params);
+    if (broken > 0) this.ctx.warn(`${broken} of ${size.width * size.height} pixels written to ${name} are NaN or infinite`);
+    await writeAtomic(name, bytes);
     return name;
   }
+
+  private async picture(shape: PortShape, data: Uint8Array): Promise<DrawnPicture | DevelopedPicture> {
+    if (shape.develop) return shape.develop(halves(data), shape);
+    if (this.draws && shape.draw) return shape.draw(toFloat(shape.format, data));
+    const size = { width: shape.width, height: shape.height * shape.count };
+    return shape.format === 'f16' ? { ...size, rgba: halves(data) } : { ...size, rgba: toFloat(shape.format, data) };
+  }
+
+  /** Within the greatest size asked for. */
+  private shrunk(picture: DrawnPicture | DevelopedPicture): { width: number; height: number; rgba: Float32Array | Uint16Array } {
+    const { params } = this.ctx;
+    const { width, height } = limitSize(picture.width, picture.height, params.int('width'), params.int('height'));
+    if (width === picture.width && height === picture.height) return picture;
+    return { width, height, rgba: shrink(asFloat(picture.rgba), picture.width, picture.height, width, height) };
+  }
+}
+
+/** f16 pixels as f32; f32 stays. By the size of an element: arrays may come from another thread. */
+export const asFloat = (rgba: Float32Array | Uint16Array): Float32Array => (rgba.BYTES_PER_ELEMENT === 4 ? (rgba as Float32Array) : fromHalf(rgba as Uint16Array));
+
+function halves(data: Uint8Array): Uint16Array {
+  const b = data.byteOffset % 2 === 0 ? data : new Uint8Array(data);
+  return new Uint16Array(b.buffer, b.byteOffset, b.length / 2);
 }

@@ -17,6 +17,7 @@ export interface Frame extends Size {
   data: Float32Array | Uint16Array;
   range?: { min: number; max: number };
   exif?: Uint8Array;
+  icc?: Uint8Array;
 }
 
 /** One file format. Both throw InputError naming the file. */
@@ -86,6 +87,7 @@ class PictureSource implements ModuleInstance {
         period: sequence ? this.files.length * this.hold : undefined,
         range: first.range,
         exif: sequence ? undefined : first.exif,
+        icc: sequence ? undefined : first.icc,
       },
     };
   }

@@ -2,18 +2,20 @@
 
 import { parentPort } from 'node:worker_threads';
 import { InputError, VkpnError } from '../errors.js';
+import { codesToHalf, lightToCodes } from '../formats/codes.js';
+import { developHalf, developPixels, developRows } from '../formats/develop.js';
 import { decodeExr } from '../formats/exr.js';
 import { decodeRaw, readRawHeader } from '../formats/raw.js';
 import type { Answer } from './pool.js';
 
-const tasks = { decodeExr, decodeRaw, readRawHeader };
+const tasks = { decodeExr, decodeRaw, readRawHeader, codesToHalf, lightToCodes, developHalf, developPixels, developRows };
 export type Tasks = typeof tasks;
 export type TaskName = keyof Tasks;
 
 /** The buffers of a result's typed arrays, which go over to the receiver. */
 function buffersOf(result: unknown): ArrayBuffer[] {
   if (typeof result !== 'object' || result === null) return [];
-  const arrays = Object.values(result).filter((v): v is ArrayBufferView => ArrayBuffer.isView(v));
+  const arrays = (ArrayBuffer.isView(result) ? [result] : Object.values(result)).filter((v): v is ArrayBufferView => ArrayBuffer.isView(v));
   return [...new Set(arrays.map((v) => v.buffer))].filter((b): b is ArrayBuffer => b instanceof ArrayBuffer);
 }
 
