@@ -47,9 +47,9 @@ process.on('SIGINT', () => {});
 const start = performance.now();
 mkdirSync(out, { recursive: true });
 await step('Building', process.execPath, [join(root, 'scripts', 'build.mjs')], root);
-await vkpn('Training on nine photographs, with noise added to them (examples/demo.cfg)', 'demo.cfg', '--last-frame-only', '--progress');
+await vkpn('Training on eight photographs, with noise added to them (examples/demo.cfg)', 'demo.cfg', '--last-frame-only', '--progress');
 const weights = `param:i-lut:w:filename:${join(out, 'weights.lut')}`;
-await vkpn('Denoising a tenth (examples/demo-denoise.cfg)', 'demo-denoise.cfg', '--last-frame-only', '--config', weights);
+await vkpn('Denoising a ninth (examples/demo-denoise.cfg)', 'demo-denoise.cfg', '--last-frame-only', '--config', weights);
 
 const [noisy, denoised, reference] = await Promise.all(['noisy.png', 'denoised.png', 'reference.png'].map(pixels));
 await sideBySide(['noisy.png', 'denoised.png', 'reference.png'], 'demo.png');

@@ -23,7 +23,12 @@ shared uvec4 stage[WIDTH * COLUMN_PITCH]; // no less than STAGE_ROWS * PITCH
 
 uint panelLane;   // pixel of the panel that put and get are about
 uint slabBase() { return gl_SubgroupID * PIXELS * PITCH; }
-uint firstPixel() { return (gl_WorkGroupID.x * SUBGROUPS + gl_SubgroupID) * PIXELS; }
+#ifdef PANEL_BLOCKS // of pixels, several a workgroup
+uint panelBlock;
+#else
+#define panelBlock gl_WorkGroupID.x
+#endif
+uint firstPixel() { return (panelBlock * SUBGROUPS + gl_SubgroupID) * PIXELS; }
 
 uint panelSelect(uint turn) {
   // Where there are fewer pixels than invocations the last pixel is worked on several times, to the same result.

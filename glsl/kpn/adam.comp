@@ -1,11 +1,13 @@
-// adam: one update of master weights and moments, and the copies that the layers read (SPEC 3).
+// adam: one update of master weights and moments, and the copies that the layers read (SPEC 3). `step` has seen to it that all of
+// them are finite, or there is no update.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common/options.glsl"
 #include "common/storage.glsl"
 #include "kpn/state.glsl"
+#include "kpn/update.glsl"
 
-layout(set = 0, binding = 0) readonly buffer StateBuffer { State state; };
+layout(set = 0, binding = 0) buffer StateBuffer { State state; };
 layout(set = 0, binding = 1) readonly buffer HyperBuffer { Hyper hyper; };
 layout(set = 0, binding = 2) readonly buffer DW { vec2 dEdw[]; };
 layout(set = 0, binding = 3) buffer Master { vec2 master[]; };
@@ -17,19 +19,13 @@ layout(constant_id = 15) const bool EXACT = false;                            //
 
 void main() {
   uint i = gl_GlobalInvocationID.x; // a pair of weights
-  if (i >= (LAYERS + 1) * WIDTH * WIDTH / 2 || state.update == 0) return;
-  vec2 w = master[i];
-  vec2 g = state.factor * dEdw[i] + 2.0 * hyper.l2 * w;
-  vec2 m1 = hyper.beta1 * moment1[i] + hyper.oneMinusBeta1 * g;
-  vec2 m2 = hyper.beta2 * moment2[i] + hyper.oneMinusBeta2 * g * g;
-  vec2 next = w - state.rate * m1 / (sqrt(m2 * state.correction2) + hyper.eps);
-  // Never write what isn't finite; f16 ends at 65504.
-  bvec2 ok = bvec2(finite(next.x) && abs(next.x) < 65504.0 && finite(m2.x), finite(next.y) && abs(next.y) < 65504.0 && finite(m2.y));
-  next = mix(w, next, ok);
-  master[i] = next;
-  moment1[i] = mix(moment1[i], m1, ok);
-  moment2[i] = mix(moment2[i], m2, ok);
-  uint half2 = packHalf(next);
+  if (i >= USED_WEIGHTS / 2 || state.update == 0) return;
+  Update u = updated(hyper, state.factor, state.rate, state.correction2, master[i], dEdw[i], moment1[i], moment2[i]);
+  if (any(greaterThan(abs(u.weight), vec2(WEIGHT_LARGE)))) atomicOr(state.large, 1);
+  master[i] = u.weight;
+  moment1[i] = u.moment1;
+  moment2[i] = u.moment2;
+  uint half2 = packHalf(u.weight);
   weights[i] = half2;
-  rounded[i] = EXACT ? next : unpackHalf2x16(half2);
+  rounded[i] = EXACT ? u.weight : unpackHalf2x16(half2);
 }

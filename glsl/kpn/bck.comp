@@ -1,11 +1,14 @@
 // bck: from dE/dO of every pixel through apply and the layers to dE/dK and dE/dA (SPEC 2: dup's pointwise part, dapply, bck).
-// What is stored is scaled against underflow in f16 by the state's scale.
+// What is stored is scaled against underflow in f16 by the state's scale. -DFUSED: and dE/dw, in place of mulw; dE/dA is not stored.
 //! variant plain -DPATH_PLAIN=1
 //! variant plain.rolled -DPATH_PLAIN=1 -DROLLED=1
 //! variant f32 -DPATH_PLAIN=1 -DROLLED=1 -DF32=1
 //! variant khr -DPATH_KHR=1 vulkan1.3
 //! variant khr.rolled -DPATH_KHR=1 -DROLLED=1 vulkan1.3
 //! variant nv -DPATH_NV=1 vulkan1.3
+//! variant fused.khr -DPATH_KHR=1 -DFUSED=1 vulkan1.3
+//! variant fused.khr.rolled -DPATH_KHR=1 -DROLLED=1 -DFUSED=1 vulkan1.3
+//! variant fused.nv -DPATH_NV=1 -DFUSED=1 vulkan1.3
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common/path.glsl"
@@ -24,7 +27,12 @@ layout(set = 0, binding = 6) readonly buffer Filtered { vec4 filtered[]; };  // 
 layout(set = 0, binding = 7) readonly buffer Diff { vec4 diff[]; };          // (pixel): dO/dI.a
 layout(set = 0, binding = 8) readonly buffer Gradient { vec4 gradient[]; };  // (pixel): dE/dO
 layout(set = 0, binding = 9) readonly buffer Post { vec4 dEdIpost[]; };      // (pixel): dE/dI.rgb, under postdiff
+#ifdef FUSED
+#define PANEL_BLOCKS
+layout(set = 0, binding = 10) writeonly buffer Part { float part[]; };       // (part, layer, out, in): dE/dw, scaled
+#else
 layout(set = 0, binding = 10) writeonly buffer DAct { WORD dAct[]; };        // (layer, pixel, W): dE/dA; then (pixel, 16): dE/dK; scaled
+#endif
 
 #define PANEL_GATES act
 #include "common/panel.glsl"
@@ -64,6 +72,14 @@ void putKernelGradient(uint p) {
   }
 }
 
+#ifdef FUSED
+void panelFill() {
+  UNROLL for (uint turn = 0; turn < TURNS; ++turn) putKernelGradient(panelSelect(turn));
+}
+#include "common/panel_gradient.glsl"
+void main() { panelGradient(); }
+#else
+
 #define STORE_DACT(at, word) dAct[at] = word
 
 // panel = (w_l^T panel) * act'(A_{l-1}): dE/dA_{l-1}. `rows` is a constant of its own, so that the loops unroll.
@@ -80,3 +96,4 @@ void main() {
   throughLayer(LAYERS, OUTPUTS);
   [[unroll]] for (uint k = 1; k < LAYERS; ++k) throughLayer(LAYERS - k, WIDTH);
 }
+#endif

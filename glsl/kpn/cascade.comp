@@ -14,14 +14,14 @@
 #include "kpn/pyramid.glsl"
 #include "kpn/loss.glsl"
 
-layout(set = 0, binding = 1) readonly buffer Noise { vec2 noiseab[]; };      // (tile): a, b
-layout(set = 0, binding = 2) readonly buffer Filtered { vec4 filtered[]; };  // (pixel): I.rgb, I.a
-layout(set = 0, binding = 3) readonly buffer Mip { QUAD mipQuad[]; };        // (pixel): M, under prediff O_L = M_L
-layout(set = 0, binding = 4) readonly buffer Reference { uint refWords[]; }; // (tile, y, x): the module's reference
-layout(set = 0, binding = 5) writeonly buffer Combined { vec4 combined[]; }; // (pixel): O
-layout(set = 0, binding = 6) writeonly buffer Diff { vec4 diff[]; };         // (pixel): dO/dI.a
-layout(set = 0, binding = 7) writeonly buffer Gradient { vec4 gradient[]; }; // (pixel): dE/dO.rgb; of level 0 the loss, -1 where it is not finite
-layout(set = 0, binding = 8) writeonly buffer Result { uvec2 result[]; };    // (tile, y, x): O_0, the module's output, rgba f16
+layout(set = 0, binding = 1) restrict readonly buffer Noise { vec2 noiseab[]; };      // (tile): a, b
+layout(set = 0, binding = 2) restrict readonly buffer Filtered { vec4 filtered[]; };  // (pixel): I.rgb, I.a
+layout(set = 0, binding = 3) restrict readonly buffer Mip { QUAD mipQuad[]; };        // (pixel): M, under prediff O_L = M_L
+layout(set = 0, binding = 4) restrict readonly buffer Reference { uint refWords[]; }; // (tile, y, x): the module's reference
+layout(set = 0, binding = 5) restrict writeonly buffer Combined { vec4 combined[]; }; // (pixel): O
+layout(set = 0, binding = 6) restrict writeonly buffer Diff { vec4 diff[]; };         // (pixel): dO/dI.a
+layout(set = 0, binding = 7) restrict writeonly buffer Gradient { vec4 gradient[]; }; // (pixel): dE/dO.rgb; of level 0 the loss, -1 where it is not finite
+layout(set = 0, binding = 8) restrict writeonly buffer Result { uvec2 result[]; };    // (tile, y, x): O_0, the module's output, rgba f16
 
 const uint N = gl_WorkGroupSize.x; // at least the pixels of level 1
 shared float exchange[6][N];
@@ -36,6 +36,7 @@ vec3 through(vec3 g, float alpha) { return COMBINE == BLEND ? mix((1.0 - alpha) 
 
 void main() {
   uint t = gl_LocalInvocationIndex, tile = gl_WorkGroupID.x;
+  vec2 ab = noiseab[tile];
   vec3 even = upWeights(0), odd = upWeights(1);
   vec3 share[4]; // of the pixels under this one: what of their gradient goes to the coarser level
   [[unroll]] for (uint q = 0; q < 4; ++q) share[q] = vec3(0);
@@ -53,43 +54,49 @@ void main() {
   }
   barrier();
   for (uint i = top; i-- > 0;) {
-    ivec2 coarse = levelSize(i + 1), fine = levelSize(i), c = ivec2(int(t) % coarse.x, int(t) / coarse.x);
+    ivec2 coarse = levelSize(i + 1), fine = levelSize(i);
     bool inside = t < uint(coarse.x * coarse.y);
-    uint base = levelBase(i, tile);
+    int own = int(min(t, uint(coarse.x * coarse.y) - 1));
+    ivec2 c = ivec2(own % coarse.x, own / coarse.x);
+    uint base = levelBase(i, tile), first = tile * uint(fine.x * fine.y);
+    // Loads first, of all four, so that they are under way together.
+    uint at[4];
+    vec4 I[4];
+    vec3 ref[4];
+    [[unroll]] for (uint q = 0; q < 4; ++q) {
+      ivec2 f = min(2 * c + ivec2(q & 1, q >> 1), fine - 1);
+      at[q] = uint(f.y * fine.x + f.x);
+      I[q] = filtered[base + at[q]];
+      ref[q] = i == 0 ? READ_PICTURE(refWords, REF_F32, first + at[q]).rgb : vec3(0);
+    }
     vec3 up[4];
     [[unroll]] for (uint q = 0; q < 4; ++q) up[q] = vec3(0);
-    if (inside) {
-      [[unroll]] for (int j = 0; j < 3; ++j) {
-        [[unroll]] for (int k = 0; k < 3; ++k) {
-          vec3 v = take(0, uint(mirror(c.y + j - 1, coarse.y) * coarse.x + mirror(c.x + k - 1, coarse.x)));
-          [[unroll]] for (uint q = 0; q < 4; ++q) up[q] += ((q & 1) == 0 ? even[k] : odd[k]) * ((q >> 1) == 0 ? even[j] : odd[j]) * v;
-        }
+    [[unroll]] for (int j = 0; j < 3; ++j) {
+      int row = mirror(c.y + j - 1, coarse.y) * coarse.x;
+      [[unroll]] for (int k = 0; k < 3; ++k) {
+        vec3 v = take(0, uint(row + mirror(c.x + k - 1, coarse.x)));
+        [[unroll]] for (uint q = 0; q < 4; ++q) up[q] += ((q & 1) == 0 ? even[k] : odd[k]) * ((q >> 1) == 0 ? even[j] : odd[j]) * v;
       }
     }
     barrier();
     [[unroll]] for (uint q = 0; q < 4; ++q) {
-      ivec2 f = 2 * c + ivec2(q & 1, q >> 1);
-      if (inside && all(lessThan(f, fine))) {
-        uint r = uint(f.y * fine.x + f.x), p = base + r;
-        vec4 I = filtered[p];
-        vec3 d = COMBINE == BLEND ? I.rgb - up[q] : I.rgb, O = up[q] + I.a * d;
+      if (inside && all(lessThan(2 * c + ivec2(q & 1, q >> 1), fine))) {
+        uint p = base + at[q];
+        vec3 d = COMBINE == BLEND ? I[q].rgb - up[q] : I[q].rgb, O = up[q] + I[q].a * d;
         diff[p] = vec4(d, 0.0);
         combined[p] = vec4(O, 1.0);
-        if (i > 0) give(0, r, O);
+        if (i > 0) give(0, at[q], O);
         else {
-          uint s = tile * uint(fine.x * fine.y) + r;
-          result[s] = packHalf4(vec4(O, 1.0));
-          vec3 ref = READ_PICTURE(refWords, REF_F32, s).rgb;
-          vec2 ab = noiseab[tile];
+          result[first + at[q]] = packHalf4(vec4(O, 1.0));
           vec4 g = vec4(0);
           [[unroll]] for (uint k = 0; k < 3; ++k) {
-            vec2 e = lossOf(O[k], ref[k], O[k], ab.x, ab.y);
+            vec2 e = lossOf(O[k], ref[q][k], O[k], ab.x, ab.y);
             g[k] = e.y;
             g.w += e.x;
           }
           g = finite(O) && finite(g) ? g : vec4(0, 0, 0, -1);
           gradient[p] = g;
-          share[q] = through(g.rgb, I.a);
+          share[q] = through(g.rgb, I[q].a);
         }
       }
     }
@@ -100,6 +107,7 @@ void main() {
     ivec2 size = levelSize(i), c = ivec2(int(t) % size.x, int(t) / size.x);
     bool inside = t < uint(size.x * size.y);
     uint p = levelBase(i, tile) + t;
+    float alpha = inside ? filtered[p].a : 0.0;
     // Along x, both rows: what goes to c.x - 1, c.x, c.x + 1. Mirroring gives what leaves the picture back to its edge.
     vec3 own[2], right[2];
     [[unroll]] for (uint row = 0; row < 2; ++row) {
@@ -128,7 +136,7 @@ void main() {
     barrier();
     if (inside) {
       gradient[p] = vec4(g, 0.0);
-      if (i + 1 < geo.levels) give(0, t, through(g, filtered[p].a));
+      if (i + 1 < geo.levels) give(0, t, through(g, alpha));
     }
     barrier();
     if (i + 1 < geo.levels) {

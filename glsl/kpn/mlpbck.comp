@@ -1,9 +1,12 @@
-// mlpbck: from dE/dK in memory through the layers to dE/dA (SPEC 2: bck): bck without apply. For `vkpn bench`.
+// mlpbck: from dE/dK in memory through the layers to dE/dA (SPEC 2: bck): bck without apply. -DFUSED: and to dE/dw. For `vkpn bench`.
 //! variant plain -DPATH_PLAIN=1
 //! variant plain.rolled -DPATH_PLAIN=1 -DROLLED=1
 //! variant khr -DPATH_KHR=1 vulkan1.3
 //! variant khr.rolled -DPATH_KHR=1 -DROLLED=1 vulkan1.3
 //! variant nv -DPATH_NV=1 vulkan1.3
+//! variant fused.khr -DPATH_KHR=1 -DFUSED=1 vulkan1.3
+//! variant fused.khr.rolled -DPATH_KHR=1 -DROLLED=1 -DFUSED=1 vulkan1.3
+//! variant fused.nv -DPATH_NV=1 -DFUSED=1 vulkan1.3
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common/path.glsl"
@@ -13,13 +16,26 @@
 
 layout(set = 0, binding = 1) readonly buffer Weights { WEIGHT weights[]; }; // (layer, out, in)
 layout(set = 0, binding = 2) readonly buffer Act { WORD act[]; };           // (1 + layer, pixel, W): x, A
+#ifdef FUSED
+#define PANEL_BLOCKS
+layout(set = 0, binding = 3) readonly buffer DK { WORD dK[]; };             // (pixel, 16): dE/dK
+layout(set = 0, binding = 4) writeonly buffer Part { float part[]; };       // (part, layer, out, in): dE/dw
+#define LOAD_DK(at) dK[at]
+#else
 layout(set = 0, binding = 3) buffer DAct { WORD dAct[]; };                  // (layer, pixel, W): dE/dA; then (pixel, 16): dE/dK, given
+#define LOAD_DK(at) dAct[LAYERS * geo.pixels * (WIDTH / WORD_CHANNELS) + (at)]
+#endif
 
 #define PANEL_GATES act
 #include "common/panel.glsl"
 #include "kpn/mlp.glsl"
 
-#define LOAD_DK(at) dAct[LAYERS * geo.pixels * (WIDTH / WORD_CHANNELS) + (at)]
+#ifdef FUSED
+void panelFill() { PANEL_LOAD(LOAD_DK, 0, OUTPUTS) }
+#include "common/panel_gradient.glsl"
+void main() { panelGradient(); }
+#else
+
 #define STORE_DACT(at, word) dAct[at] = word
 
 // panel = (w_l^T panel) * act'(A_{l-1}): dE/dA_{l-1}.
@@ -33,3 +49,4 @@ void main() {
   throughLayer(LAYERS, OUTPUTS);
   [[unroll]] for (uint k = 1; k < LAYERS; ++k) throughLayer(LAYERS - k, WIDTH);
 }
+#endif

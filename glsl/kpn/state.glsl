@@ -6,7 +6,7 @@
 struct State {
   uint frame;        // of the next `step`
   uint updates;      // n, updates done
-  uint skipped;      // updates not done because the gradient was not finite
+  uint skipped;      // updates not done because the gradient, a moment or a weight would not be finite
   uint badPixels;    // results that were not finite, over all frames (saturating)
   float scale;       // of f16 gradients
   uint good;         // updates since the scale last changed
@@ -20,7 +20,15 @@ struct State {
   float debias2;     // 1 - beta2^n
   uint update;       // whether `adam` may write
   uint badNow;       // results that were not finite in the last frame
+  // What `step` knows of weights and moments without looking at them (there).
+  float ratio;       // |moment1| <= ratio (sqrt(moment2) + RATIO_FLOOR), everywhere
+  float second;      // moment2 <= second, everywhere
+  uint large;        // whether a weight may be larger than WEIGHT_LARGE
+  uint overflows;    // of the updates skipped, those whose gradient was finite
 };
+
+const float RATIO_FLOOR = 1.0 / 1073741824.0;
+const float WEIGHT_LARGE = 32768.0;
 
 struct Hyper {
   float alpha, beta1, beta2, eps;

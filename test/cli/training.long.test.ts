@@ -34,7 +34,7 @@ connect:cnngenin:01:refo:kpn-t:01:ref
 connect:cnngenin:01:noiseab:kpn-t:01:noiseab
 connect:kpn-t:01:w:o-lut:w:input
 param:i-jpg:ref:filename:${photos}/train_%04d.jpg
-param:i-jpg:ref:hold:5
+param:i-jpg:ref:hold:1
 param:i-jpg:ref:fit:crop
 param:cnngenin:01:generate:2
 param:cnngenin:01:seed:${seed}

@@ -5,7 +5,7 @@ import { useDevice } from '../unit/gpu-harness.js';
 import { Tensors, checkWeightGradient, onLevels, checkLoss } from './step-check.js';
 import { caseOf } from './batch.js';
 import { PATHS } from './paths.js';
-import { runSteps, values, type StepCase } from './step-run.js';
+import { runSteps, values, type Snapshot, type StepCase } from './step-run.js';
 
 const gpu = useDevice();
 
@@ -82,4 +82,49 @@ test('a picture of nothing but bad pixels: no gradient, an update by L2 and mome
   const [first] = await runSteps(gpu.device, { ...spoiled(c, bad), frames: 1 });
   expect(readState(first!.get('state')!)).toMatchObject({ badNow: 16, updates: 1, norm: 0, loss: 0 });
   expect(values(first!.get('dEdw')!, 'f32').every((v) => v === 0)).toBe(true);
+});
+
+describe('an update that would leave a weight or moment that is not finite (SPEC 3)', () => {
+  const kept = ['master', 'moment1', 'moment2', 'w', 'rounded'];
+  const same = (a: Snapshot, b: Snapshot): boolean[] => kept.map((name) => Buffer.compare(a.get(name)!, b.get(name)!) === 0);
+
+  test('is skipped whole and counted, and training goes on with the next', async () => {
+    const c = caseOf({ levels: 2, ablend: 'sigmoid' }, [13, 9], 1);
+    const lines = ['keyFRAME:0:kpn-t:01:alpha:0:1:0.001', 'keyFRAME:4:kpn-t:01:alpha:0:1:1e9', 'keyFRAME:5:kpn-t:01:alpha:0:1:0.001'];
+    const snapshots = await runSteps(gpu.device, { ...c, frames: 8, lines, params: { alpha: 0.001 } });
+    const states = snapshots.map((s) => readState(s.get('state')!));
+    const skipped = states.findIndex((s) => s.overflows > 0);
+    expect(skipped).toBeGreaterThan(0);
+    expect(states.map((s) => s.frame)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(states.at(-1)).toMatchObject({ updates: 8 - states.at(-1)!.skipped, skipped: states.at(-1)!.overflows, scale: 128 });
+    expect(same(snapshots[skipped]!, snapshots[skipped - 1]!)).toEqual([true, true, true, true, true]);
+    expect(states[skipped]!.updates).toBe(states[skipped - 1]!.updates);
+    expect(same(snapshots[7]!, snapshots[6]!)).toEqual([false, false, false, false, false]);
+    expect(states[7]!.updates).toBe(states[6]!.updates + 1);
+  });
+
+  test('eps 0 where some weight has never had a gradient: 0/0, so nothing is ever updated, and that is said', async () => {
+    const grey = caseOf({ levels: 1 }, [8, 8], 1);
+    const data = grey.tiles[0]!.input.data.map(() => 0.5); // saturation 0: no gradient for its weights
+    const c = { ...grey, tiles: [{ ...grey.tiles[0]!, input: { ...grey.tiles[0]!.input, data } }], frames: 3, params: { eps: 0, L2: 0 } };
+    const snapshots = await runSteps(gpu.device, c);
+    expect(readState(snapshots[2]!.get('state')!)).toMatchObject({ frame: 3, updates: 0, skipped: 3, overflows: 3 });
+    expect(values(snapshots[2]!.get('master')!, 'f32')).toEqual(c.weights);
+  });
+
+  test('what step knows of all weights without looking at them is true of each, whatever the options of a frame', async () => {
+    const c = caseOf({ levels: 2, ablend: 'sigmoid' }, [13, 9], 1);
+    const lines = [['beta1', 0.9, 0.5], ['beta2', 0.999, 0.6], ['gradclip', 1000, 0.001], ['L2', 0, 0.1]].flatMap(([name, a, b]) => [`keyframe:0:kpn-t:01:${name}:0:1:${a}`, `keyframe:30:kpn-t:01:${name}:0:1:${b}`]);
+    const snapshots = await runSteps(gpu.device, { ...c, frames: 31, lines, params: { alpha: 0.01 } });
+    for (const s of snapshots) {
+      const state = new DataView(s.get('state')!.slice().buffer);
+      const [ratio, second] = [state.getFloat32(64, true), state.getFloat32(68, true)];
+      const [m, v] = [values(s.get('moment1')!, 'f32'), values(s.get('moment2')!, 'f32')];
+      expect(Math.max(...m.map((x, i) => Math.abs(x) / (Math.sqrt(v[i]!) + 2 ** -30)))).toBeLessThanOrEqual(ratio);
+      expect(Math.max(...v)).toBeLessThanOrEqual(second);
+      expect(values(s.get('master')!, 'f32').every((w) => Math.abs(w) <= 32768)).toBe(true);
+      expect(Number.isFinite(ratio)).toBe(true);
+    }
+    expect(readState(snapshots.at(-1)!.get('state')!)).toMatchObject({ updates: 31, skipped: 0 });
+  });
 });

@@ -19,6 +19,7 @@ const COVERS: readonly (readonly [RegExp, (variant: string) => boolean])[] = [
   [/\.each\(PATHS\)/, (v) => byPath.includes(v)],
   [/\.each\(LAYER_VARIANTS\)/, (v) => [...byPath, 'f32'].includes(v)],
   [/`infer\.\$\{/, (v) => v.startsWith('infer.') && byPath.includes(v.slice('infer.'.length))],
+  [/`fused\.\$\{/, (v) => v.startsWith('fused.')],
   [/variant = `\$\{path\}/, (v) => /^(khr|nv)\b/.test(v)],
 ];
 

@@ -1,9 +1,10 @@
-// kpn/bck: from dE/dO through apply and the layers to dE/dK and dE/dA (SPEC 2), on every path.
+// kpn/bck: from dE/dO through apply and the layers to dE/dK and dE/dA (SPEC 2), on every path; fused: to the parts of dE/dw.
 import { useDevice } from '../unit/gpu-harness.js';
-import { caseOf } from './batch.js';
+import { batchOf, caseOf, without } from './batch.js';
+import { nodesOf, runNodes } from './harness.js';
 import { testKernel } from './kernel-test.js';
-import { LAYER_VARIANTS } from './paths.js';
-import { checkBck, onLevels } from './step-check.js';
+import { LAYER_VARIANTS, PATHS } from './paths.js';
+import { Tensors, checkBck, checkParts, onLevels } from './step-check.js';
 
 const gpu = useDevice();
 
@@ -19,4 +20,26 @@ describe.each(LAYER_VARIANTS)('variant %s', (_variant, more) => {
     const c = caseOf(model, [13, 9], 3, more);
     await testKernel(gpu.device, c, { label: /^bck$/, outputs: ['dEdA'], check: (t, weights) => onLevels(checkBck, t, weights) });
   });
+});
+
+/** Matrix paths add dE/dw up in the same pass. The dE/dA that they keep to themselves is that of the split kernel, bit for bit. */
+const fused = PATHS.filter((path) => path !== 'plain').map((path) => [`fused.${path}`, path] as const);
+describe.each(fused.length ? fused : [['fused', 'none'] as const])('variant %s', (_variant, path) => {
+  const run = path === 'none' ? test.skip.each : test.each;
+  run([models[1], models[3]].map((m) => [Object.values(m).join(' '), m] as const))('%s', async (_, model) => {
+    for (const size of [[3, 1], [47, 31]] as const) {
+      const split = caseOf(model, size, 3, { path });
+      const batch = batchOf(split);
+      const contents = await runNodes(gpu.device, split, /^bck$/, without(batch, 'dEdA'));
+      const one = { ...split, params: { gradient: 'fused' } };
+      const [node] = await nodesOf(gpu.device, one, /^bck$/);
+      expect(node!.variant).toMatch(/^fused\./);
+      const parts = await runNodes(gpu.device, one, /^bck$/, without(batch, 'parts'));
+      checkParts(new Tensors(split, new Map([...contents, ['parts', parts.get('parts')!]]), batch.scale));
+    }
+  });
+});
+
+test('asked for where it is not possible, it says why', async () => {
+  await expect(nodesOf(gpu.device, caseOf({}, [8, 8], 1, { path: 'plain', params: { gradient: 'fused' } }), /./)).rejects.toThrow(/gradient fused is not possible with path plain/);
 });

@@ -1,6 +1,8 @@
-// kpn/mlpbck: from dE/dK through the layers to dE/dA (SPEC 2), on every path.
+// kpn/mlpbck: from dE/dK through the layers to dE/dA (SPEC 2), on every path; fused: to the parts of dE/dw.
 import { useDevice } from '../unit/gpu-harness.js';
-import { layerGradient } from './expected.js';
+import { fusedLaunch, choosePath } from '../../ts/modules/kpn/path.js';
+import { specOf } from '../../ts/modules/kpn/options.js';
+import { layerGradient, weightGradient } from './expected.js';
 import { runKernel } from './harness.js';
 import { MLP_CASES, mlpContents, mlpDispatch, modelOf, numbersOf, poisonBut } from './mlp-harness.js';
 import { PATHS } from './paths.js';
@@ -23,5 +25,32 @@ describe.each(PATHS)('path %s', (path) => {
     expect(bytesOf(dA[H]!, 'f16')).toEqual(dK);
     for (let l = H; l > 0; l--)
       compare(`dE/dA ${l - 1}`, dA[l - 1]!, layerGradient(modelOf(c), weights, l, dA[l]!, A.subarray(l * pixels * W, (l + 1) * pixels * W), 1));
+  });
+});
+
+const fused = PATHS.filter((path) => path !== 'plain').map((path) => [`fused.${path}`, path] as const);
+describe.each(fused.length ? fused : [['fused', 'none'] as const])('variant %s', (_variant, path) => {
+  const run = path === 'none' ? test.skip.each : test.each;
+  run([{ width: 32, layers: 1, pixels: 77 }, { width: 32, layers: 3, pixels: 1 }, { width: 64, layers: 1, pixels: 512 }])('$width wide, $layers layers, $pixels pixels', async (c) => {
+    const { width: W, layers: H, pixels } = c;
+    const { weights, halves } = numbersOf(c);
+    const A = halves((H + 1) * pixels * W, 1);
+    const dK = bytesOf(halves(pixels * 16, 1), 'f16');
+    const act = { name: 'A', access: 'r', bytes: 2 * A.length } as const;
+    const dAct = { name: 'dEdA', access: 'rw', bytes: 2 * H * pixels * W + dK.byteLength } as const;
+    const contents = new Map([...mlpContents(c, path, weights), ['A', bytesOf(A, 'f16')] as const, ['dK', dK] as const]);
+    // dE/dA of the kernel that stores it: the fused one keeps the same to itself.
+    const split = await runKernel(gpu.device, mlpDispatch(gpu.device, c, path, 'kpn/mlpbck', [act, dAct]), new Map([...contents, ['dEdA', poisonBut(dAct.bytes, dAct.bytes - dK.byteLength, dK)]]));
+    const { parts, ...launch } = fusedLaunch(choosePath(gpu.device.info, path, () => undefined), gpu.device.info, specOf(modelOf(c), 64), W, H, pixels, 1)!;
+    const count = (H + 1) * W * W;
+    const dispatch = mlpDispatch(gpu.device, c, path, 'kpn/mlpbck', [act, { name: 'dK', access: 'r', bytes: dK.byteLength }, { name: 'parts', access: 'w', bytes: 4 * count * parts }]);
+    const result = await runKernel(gpu.device, { ...dispatch, ...launch }, contents);
+    const total = new Float64Array(count);
+    values(result.get('parts')!, 'f32').forEach((v, i) => (total[i % count]! += v));
+    for (let l = 0; l <= H; l++) {
+      const rows = l === H ? 16 : W;
+      const dA = values(split.get('dEdA')!, 'f16', l * pixels * W, pixels * rows);
+      compare(`dE/dw ${l}`, total.subarray(l * W * W, (l * W + rows) * W), weightGradient(modelOf(c), l, dA, A.subarray(l * pixels * W, (l + 1) * pixels * W), pixels + 2));
+    }
   });
 });

@@ -7,8 +7,8 @@ import { loadSpirv, type BindingKind, type BufferView, type Device, type GpuBuff
 import { PRESETS, weightCount, type ModelSpec } from '../model/spec.js';
 import { geometryOf } from '../modules/kpn/geometry.js';
 import { specOf } from '../modules/kpn/options.js';
-import { gradientLaunch, panelLaunch, type Launch, type LayerPath } from '../modules/kpn/path.js';
-import { initialState, SUM_WEIGHTS } from '../modules/kpn-t/state.js';
+import { fusedLaunch, gradientLaunch, panelLaunch, type Launch, type LayerPath } from '../modules/kpn/path.js';
+import { initialState, STATE_BYTES, SUM_WEIGHTS } from '../modules/kpn-t/state.js';
 import { compare, type Bounds, type Deviation, type Network, type Verdict } from './network.js';
 
 const outputs = 16;
@@ -30,7 +30,7 @@ export class MlpBatch {
   private readonly geometry: GpuBuffer;
   private readonly act: GpuBuffer;
   private readonly out: GpuBuffer;
-  private readonly training: { dAct: GpuBuffer; dEdw: GpuBuffer; norms: GpuBuffer; state: GpuBuffer; none: GpuBuffer } | undefined;
+  private readonly training: { dAct: GpuBuffer; dK: GpuBuffer; dEdw: GpuBuffer; norms: GpuBuffer; state: GpuBuffer; none: GpuBuffer } | undefined;
 
   private constructor(
     private readonly device: Device,
@@ -46,10 +46,10 @@ export class MlpBatch {
     this.act = this.buffer(train ? 'x, A' : 'x', train ? bytes.trainAct : bytes.x);
     this.out = this.buffer('K', bytes.out);
     if (!train) return;
-    const state = this.buffer('state', 64);
+    const state = this.buffer('state', STATE_BYTES);
     state.write(initialState(1));
     this.training = {
-      dAct: this.buffer('dE/dA', bytes.dAct), dEdw: this.buffer('dE/dw', 4 * weightCount(m)), norms: this.buffer('norms', 8 * sumGroups(m)), state, none: this.buffer('none', 16),
+      dAct: this.buffer('dE/dA', bytes.dAct), dK: this.buffer('dE/dK', bytes.out), dEdw: this.buffer('dE/dw', 4 * weightCount(m)), norms: this.buffer('norms', 8 * sumGroups(m)), state, none: this.buffer('none', 16),
     };
   }
 
@@ -58,8 +58,9 @@ export class MlpBatch {
     const batch = new MlpBatch(device, network, pixels, train);
     try {
       await repeatInto(device, halves(network.x), { buffer: batch.act, bytes: bytesOf(network, pixels).x });
-      const { dAct } = batch.training ?? {};
+      const { dAct, dK } = batch.training ?? {};
       if (dAct) await repeatInto(device, halves(network.dK), { buffer: dAct, offset: bytesOf(network, pixels).dAct - bytesOf(network, pixels).out });
+      if (dK) await repeatInto(device, halves(network.dK), { buffer: dK });
     } catch (error) {
       batch.destroy();
       throw error;
@@ -95,21 +96,22 @@ export class MlpBatch {
       return new MlpRun(this.network, pixels, program, { K: this.out }, [weights]);
     }
     const t = this.training!;
-    const gradients = gradientLaunch(path, device.info, spec, m.width, m.layers, pixels, MANY);
+    const fused = fusedLaunch(path, device.info, spec, m.width, m.layers, pixels, MANY);
+    const gradients = fused ?? gradientLaunch(path, device.info, spec, m.width, m.layers, pixels, MANY);
     const part = device.buffer('parts', 4 * gradients.parts * weightCount(m));
     const groups = sumGroups(m);
     const barrier: Op = { op: 'barrier' };
     const program = device.program([
       this.dispatch('kpn/mlp', layers, [this.geometry, weights, this.act, this.out]),
       barrier,
-      this.dispatch('kpn/mlpbck', layers, [this.geometry, weights, this.act, t.dAct]),
-      barrier,
-      this.dispatch('kpn/mulw', gradients, [this.geometry, this.act, t.dAct, part]),
+      ...(fused
+        ? [this.dispatch('kpn/mlpbck', fused, [this.geometry, weights, this.act, t.dK, part])]
+        : [this.dispatch('kpn/mlpbck', layers, [this.geometry, weights, this.act, t.dAct]), barrier, this.dispatch('kpn/mulw', gradients, [this.geometry, this.act, t.dAct, part])]),
       barrier,
       this.dispatch('kpn/sum', { variant: '', spec: { ...spec, 0: 256 }, groups: [groups, 1, 1] }, [this.geometry, t.state, part, t.none, t.dEdw, t.norms],
         new Uint8Array(Uint32Array.of(gradients.parts, groups, 1).buffer)),
     ], 'forward and backward');
-    return new MlpRun(this.network, pixels, program, { K: this.out, gradient: t.dEdw }, [weights, part]);
+    return new MlpRun(this.network, pixels, program, { K: this.out, gradient: t.dEdw }, [weights, part], fused !== undefined);
   }
 
   destroy(): void {
@@ -126,6 +128,8 @@ export class MlpRun {
     /** The results. */
     readonly results: { K: GpuBuffer; gradient?: GpuBuffer },
     private readonly own: GpuBuffer[],
+    /** Trains, with dE/dw in the pass back. */
+    readonly fused = false,
   ) {}
 
   /**
@@ -180,8 +184,8 @@ function bytesOf({ shape: { width, layers } }: Network, pixels: number): { x: nu
 export function tooLarge(device: Device, network: Network, pixels: number, train: boolean, paths: readonly LayerPath[]): string | undefined {
   const { x, trainAct, out, dAct } = bytesOf(network, pixels);
   const m = modelOf(network);
-  const parts = train ? paths.map((path) => 4 * weightCount(m) * gradientLaunch(path, device.info, specOf(m, 64), m.width, m.layers, pixels, MANY).parts) : [];
-  const buffers = train ? [trainAct, out, dAct, Math.max(...parts)] : [x, out];
+  const parts = train ? paths.map((path) => 4 * weightCount(m) * (fusedLaunch(path, device.info, specOf(m, 64), m.width, m.layers, pixels, MANY) ?? gradientLaunch(path, device.info, specOf(m, 64), m.width, m.layers, pixels, MANY)).parts) : [];
+  const buffers = train ? [trainAct, out, dAct, out, Math.max(...parts)] : [x, out];
   const megabytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
   const limit = device.info.limits.maxStorageBufferRange;
   const largest = Math.max(...buffers);

@@ -10,7 +10,7 @@ import { InputError } from '../errors.js';
 import { withInput } from '../files.js';
 import { loadSpirv, type Device } from '../gpu/index.js';
 import { dotModules, dotNodes } from '../graph/dot.js';
-import { checkGraph, planGraph, runGraph, type GraphSource, type RunSummary } from '../graph/run.js';
+import { checkGraph, planGraph, runGraph, type GraphSource, type RunOptions, type RunSummary } from '../graph/run.js';
 import type { ModuleType } from '../graph/types.js';
 import { modules } from '../modules/index.js';
 import { declareCliOptions, OutputOptions, type CliOptions } from './cli-options.js';
@@ -48,6 +48,11 @@ export async function runCli(options: CliOptions, outputs: OutputOptions, config
   const log = new Log(options.d);
   const source = await readGraph(options, outputs, config, modules, log);
   if (options.dumpModules || options.dumpNodes) return dump(options, source, log);
+  return (await runSource(source, options, log)).code;
+}
+
+/** Runs a graph as `vkpn cli` does, with its progress, messages and signals. `more`: what another command adds. Throws VkpnError. */
+export async function runSource(source: GraphSource, options: CliOptions, log: Log, more: Partial<RunOptions> = {}): Promise<{ code: number; summary: RunSummary }> {
   const progress = options.progress ? new ProgressLine(process.stderr) : undefined;
   const stop = new StopSignal((message) => {
     progress?.clear();
@@ -70,10 +75,11 @@ export async function runCli(options: CliOptions, outputs: OutputOptions, config
       onWritten: (file) => log.log('pipe', `wrote ${file}`),
       onStage: (stage) => log.log('pipe', `stage ${stage}`),
       onPlan: (plan) => log.log('pipe', `${plan.steps.length} steps and ${plan.barriers.size} barriers a frame`),
+      ...more,
     });
     progress?.stop();
     report(summary, log);
-    return summary.stopped ? (stop.code ?? 130) : 0;
+    return { code: summary.stopped ? (stop.code ?? 130) : 0, summary };
   } finally {
     progress?.stop();
     stop.release();

@@ -9,12 +9,13 @@ import { register as bench } from './bench.js';
 import { register as cli } from './cli.js';
 import { splitConfig } from './cli-options.js';
 import { register as devices } from './devices.js';
+import { register as evalCommand } from './eval.js';
 import { register as gradcheck } from './gradcheck.js';
 import { register as modules } from './modules.js';
 import { ignoreClosedPipes } from './stop.js';
 
 /** One file a command; `config` is what stands behind `--config`. */
-const commands: readonly ((program: Command, config: readonly string[]) => void)[] = [cli, devices, modules, bench, gradcheck];
+const commands: readonly ((program: Command, config: readonly string[]) => void)[] = [cli, devices, modules, bench, gradcheck, evalCommand];
 
 /** The version in package.json. */
 export function version(): string {

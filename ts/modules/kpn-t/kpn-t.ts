@@ -11,7 +11,7 @@ import { checkF16Range } from '../f16-range.js';
 import { geometryOf, type Geometry } from '../kpn/geometry.js';
 import { addCombining, addPyramid, ceilDiv, needsDown, nodeAdder, push, r, rw, w, type Use } from '../kpn/nodes.js';
 import { modelFromParams, modelParams, specOf } from '../kpn/options.js';
-import { choosePath, gradientLaunch, panelLaunch } from '../kpn/path.js';
+import { choosePath, fusedLaunch, gradientLaunch, panelLaunch, type GradientLaunch, type Launch, type LayerPath } from '../kpn/path.js';
 import { addDifferences, DEFAULT_STEP, SETTLING_FRAMES, targetsOf } from './deriv.js';
 import { pictureShapes, Pictures } from './present.js';
 import { hyperBytes, HYPER_BYTES, initialState, readState, STATE_BYTES, SUM_WEIGHTS, type State } from './state.js';
@@ -43,6 +43,7 @@ export class KpnT implements ModuleInstance {
   private wcp: PlanBuffer | undefined;
   private frameCount = 1;
   private warnedBad = 0;
+  private warnedOverflow = false;
   /** Checking derivatives: the weights whose differences are taken. */
   private derivTargets: Uint32Array | undefined;
   /** Checking derivatives: tile, noise and weights stay as in frame 0. */
@@ -156,7 +157,6 @@ export class KpnT implements ModuleInstance {
     const level = (i: number): number => g.levels[i]!.pixels;
     // The layers, in f32 where derivatives are checked.
     const layers = { ...panelLaunch(path, ctx.device, spec, m.width, g.pixels, ctx.frames), ...(f32 ? { variant: 'f32' } : {}) };
-    const gradients = { ...gradientLaunch(path, ctx.device, spec, m.width, m.layers, g.pixels, ctx.frames), ...(f32 ? { variant: 'f32' } : {}) };
     const layerWeights = r(path.name === 'plain' ? k.rounded : k.weights);
     const read = (name: string): PlanBuffer => {
       const live = port(name);
@@ -200,16 +200,17 @@ export class KpnT implements ModuleInstance {
       for (let i = 0; i + 1 < m.levels; ++i) node(`part ${i}`, 'dup', 'part', level(i + 1), [geo, r(filtered), r(gradient), w(part)], push(i));
       for (let i = 0; i < m.levels; ++i) node(`dpost ${i}`, 'dpost', undefined, level(i), [geo, r(filtered), r(gradient), r(part), w(dEdI)], push(i));
     }
-    const dAct = ctx.buffer('dEdA', g.pixels * (m.layers * m.width + outputsOf(m)) * el); // dE/dA_0 .., then dE/dK
-    ctx.node({
-      label: 'bck', kernel: 'kpn/bck', ...layers,
-      uses: [geo, r(k.state), r(image), layerWeights, r(act), r(out), r(filtered), r(diff), r(gradient), r(dEdI), w(dAct)],
-    });
-
-    // The weights' gradient: parts, their sum in order, the update.
-    const { parts, ...mulw } = gradients;
+    const backward = [geo, r(k.state), r(image), layerWeights, r(act), r(out), r(filtered), r(diff), r(gradient), r(dEdI)];
+    const { parts, ...mulw } = this.gradientLaunch(ctx, path, spec, f32);
     const partial = ctx.buffer('parts', parts * count * 4);
-    ctx.node({ label: 'mulw', kernel: 'kpn/mulw', ...mulw, uses: [geo, r(act), r(dAct), w(partial)] });
+    if (mulw.variant.startsWith('fused.')) ctx.node({ label: 'bck', kernel: 'kpn/bck', ...mulw, uses: [...backward, w(partial)] });
+    else {
+      const dAct = ctx.buffer('dEdA', g.pixels * (m.layers * m.width + outputsOf(m)) * el); // dE/dA_0 .., then dE/dK
+      ctx.node({ label: 'bck', kernel: 'kpn/bck', ...layers, uses: [...backward, w(dAct)] });
+      ctx.node({ label: 'mulw', kernel: 'kpn/mulw', ...mulw, uses: [geo, r(act), r(dAct), w(partial)] });
+    }
+
+    // The weights' gradient: its parts' sum in order, the update.
     const weightGroups = count / SUM_WEIGHTS;
     const lossPixels = Math.max(4096, ceilDiv(level(0), 64));
     const lossGroups = ceilDiv(level(0), lossPixels);
@@ -232,7 +233,8 @@ export class KpnT implements ModuleInstance {
     });
     ctx.node({
       label: 'step', kernel: 'kpn/step', spec: reduce, groups: [1, 1, 1],
-      uses: [geo, rw(k.state), r(k.hyper), r(norms), rw(k.history)], push: push(weightGroups, lossGroups),
+      uses: [geo, rw(k.state), r(k.hyper), r(norms), rw(k.history), r(k.dEdw), r(k.master), r(k.moment1), r(k.moment2)],
+      push: push(weightGroups, lossGroups),
     });
     this.pictures = new Pictures(ctx, m, {
       state: k.state, history: k.history, rounded: k.rounded, derivatives: k.differences ?? k.dEdw,
@@ -241,8 +243,20 @@ export class KpnT implements ModuleInstance {
     if (this.frozen) return; // the weights stay
     ctx.node({
       label: 'adam', kernel: 'kpn/adam', spec: { ...spec, 15: f32 }, groups: [ceilDiv(count / 2, local), 1, 1],
-      uses: [r(k.state), r(k.hyper), r(k.dEdw), rw(k.master), rw(k.moment1), rw(k.moment2), w(k.weights), w(k.rounded)],
+      uses: [rw(k.state), r(k.hyper), r(k.dEdw), rw(k.master), rw(k.moment1), rw(k.moment2), w(k.weights), w(k.rounded)],
     });
+  }
+
+  /** What makes the parts of dE/dw: bck itself (`fused.…`), or mulw after it. */
+  private gradientLaunch(ctx: BuildContext, path: LayerPath, spec: Launch['spec'], f32: boolean): GradientLaunch {
+    const { width, layers } = this.model;
+    const { pixels } = this.geometry;
+    const asked = ctx.params.string('gradient');
+    const fused = asked === 'split' || f32 || (asked === 'auto' && ctx.device.type === 'cpu') ? undefined : fusedLaunch(path, ctx.device, spec, width, layers, pixels, ctx.frames);
+    if (fused) return fused;
+    if (asked === 'fused')
+      throw new InputError('NO_FUSED', `kpn-t:${ctx.info.inst}: gradient fused is not possible with path ${path.name}, width ${width} and ${layers} layers on ${ctx.device.name}${f32 ? ' in f32' : ''}`, { place: ctx.params.place('gradient'), hint: 'leave gradient at auto' });
+    return { ...gradientLaunch(path, ctx.device, spec, width, layers, pixels, ctx.frames), ...(f32 ? { variant: 'f32' } : {}) };
   }
 
   /** Whether a workgroup takes a tile through all levels (glsl/kpn/cascade.comp), which GPUs gain by: a tile's levels are small. */
@@ -300,6 +314,10 @@ export class KpnT implements ModuleInstance {
       this.warnedBad = s.badPixels;
       warnings.push(`${s.badPixels} pixels had a result that is not finite; they gave no gradient`);
     }
+    if (s.overflows > 0 && !this.warnedOverflow) {
+      this.warnedOverflow = true;
+      warnings.push(`${s.overflows} updates were skipped, because a weight or moment would not have been finite: alpha may be too large, or eps too small`);
+    }
     return {
       values: [
         { name: 'loss', value: s.smoothed },
@@ -347,6 +365,7 @@ export const kpnT: ModuleType = {
     { name: 'dstep', type: 'float', default: DEFAULT_STEP, min: 1e-6, max: 1, doc: 'with deriv:1: by how much a weight is changed' },
     { name: 'dsample', type: 'int', default: 0, min: 0, doc: 'with deriv:1: only so many random weights of each matrix; 0: all' },
     { name: 'cascade', type: 'enum', values: ['auto', 'level', 'tile'], default: 'auto', doc: 'up and down the levels by a dispatch for each, or one for all, a workgroup a tile; auto: what is faster, where it is possible' },
+    { name: 'gradient', type: 'enum', values: ['auto', 'split', 'fused'], default: 'auto', doc: 'the weights\' gradient by a kernel of its own, or in the pass back through the layers; auto: what is faster, where it is possible' },
     ...modelParams,
   ],
   create: (_info: InstanceInfo) => new KpnT(),

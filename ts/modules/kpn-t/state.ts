@@ -2,7 +2,7 @@
 
 /** Weights that a workgroup of glsl/kpn/sum.comp adds up the parts of. */
 export const SUM_WEIGHTS = 64;
-export const STATE_BYTES = 64;
+export const STATE_BYTES = 80;
 export const HYPER_BYTES = 48;
 
 export interface State {
@@ -16,12 +16,16 @@ export interface State {
   smoothed: number;
   norm: number;
   badNow: number;
+  /** Of those skipped, updates that would have left a weight or moment that is not finite; the others' gradients were not. */
+  overflows: number;
 }
 
 /** State before the first frame. `scale`: of f16 gradients (SPEC 1.7: vkdt's fixed 128 is where ours starts). */
 export function initialState(scale: number): Uint8Array {
   const bytes = new ArrayBuffer(STATE_BYTES);
-  new Float32Array(bytes)[4] = scale;
+  const f = new Float32Array(bytes);
+  f[4] = scale;
+  f[16] = Infinity; // nothing is known of the moments' ratio: the first update looks at all of them
   return new Uint8Array(bytes);
 }
 
@@ -30,7 +34,7 @@ export function readState(bytes: Uint8Array): State {
   const u = (i: number): number => v.getUint32(4 * i, true);
   const f = (i: number): number => v.getFloat32(4 * i, true);
   return {
-    frame: u(0), updates: u(1), skipped: u(2), badPixels: u(3), scale: f(4), loss: f(6), smoothed: Math.exp(f(7)), norm: f(8), badNow: u(15),
+    frame: u(0), updates: u(1), skipped: u(2), badPixels: u(3), scale: f(4), loss: f(6), smoothed: Math.exp(f(7)), norm: f(8), badNow: u(15), overflows: u(19),
   };
 }
 

@@ -143,6 +143,32 @@ export function gradientLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['
   };
 }
 
+/** f32 sums that an invocation can hold through a pass: half of what GPUs have registers for. */
+const MOST_SUMS = 128;
+
+/**
+ * bck with dE/dw in the same pass (glsl/common/panel_gradient.glsl); undefined where that is not possible: on the plain path, and
+ * where all layers' sums don't fit the registers of a workgroup, or its pixels shared memory.
+ */
+export function fusedLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number, frames: number): GradientLaunch | undefined {
+  if (path.name === 'plain') return undefined;
+  const { m, n } = path.tile;
+  const subgroup = subgroupOf(info);
+  const panel = Math.max(m, subgroup / 2);
+  const sums = (perGroup: number): number => (layers + 1) * Math.max(1, (width / m) * (width / n) / perGroup) * ((m * n) / subgroup);
+  let perGroup = 4;
+  while (sums(perGroup) > MOST_SUMS) perGroup *= 2;
+  const bytes = (2 * perGroup * panel + width) * pitch(width);
+  if (perGroup * subgroup > info.limits.maxComputeWorkGroupInvocations || bytes > info.limits.maxComputeSharedMemorySize) return undefined;
+  const batch = perGroup * panel;
+  const runs = Math.max(1, Math.ceil(pixels / (batch * 256)));
+  const parts = Math.ceil(pixels / (batch * runs));
+  return {
+    variant: `fused.${variantOf(path, info, pixels * frames)}`, spec: { ...spec, ...tileSpec(info, path.tile, perGroup), 17: runs, 23: panel, 24: width },
+    groups: [parts, 1, 1], parts, ...subgroups(info),
+  };
+}
+
 /** The path's name for people: "khr 8x8x8". */
 export const describePath = (path: LayerPath): string => (path.name === 'plain' ? 'plain' : `${path.name} ${path.tile.m}x${path.tile.n}x${path.tile.k}`);
 export type { PathName };

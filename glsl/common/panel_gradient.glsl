@@ -1,0 +1,125 @@
+// The way back through the layers and the weights' gradient at once (SPEC 2: bck, mulw), with cooperative matrices: dE/dA stays in
+// shared memory, and a workgroup adds up dE/dw of all layers in its accumulators, over RUNS batches of pixels one after the other.
+// Included after panel.glsl. Before it the includer declares `part`, a buffer of f32 (part, layer, out, in), and defines panelFill(), which puts dE/dK of
+// all turns into the panel.
+//
+// For each layer, from the last to the first, with D = dE/dA of the layer and G = A of the layer before (its input and the gates):
+//
+//            pixels            in              in              out            in              in
+//          +--------+       +-----+         +-----+         +-----+        +-----+         +-----+
+//      out |  D^T   |  * px |  G  |  =  out | dw  |      px |  D  |  * out |  w  |  =   px |     |  * act'(G) -> D
+//          +--------+       +-----+         +-----+         +-----+        +-----+         +-----+
+//
+// dw: the workgroup's subgroups share its tiles. D: each subgroup its own pixels.
+
+layout(constant_id = 17) const uint RUNS = 1; // batches of pixels a workgroup
+
+const uint THREADS = SUBGROUPS * SUBGROUP, BATCH = SUBGROUPS * PIXELS;
+const uint GATE_WORDS = (BATCH * WORDS + THREADS - 1) / THREADS;  // an invocation moves
+const uint WEIGHT_WORDS = (WIDTH * WORDS + THREADS - 1) / THREADS;
+const uint COLS = WIDTH / TILE_N, TILES = WIDTH / TILE_M * COLS;  // of a matrix of dw
+const uint PER = TILES > SUBGROUPS ? TILES / SUBGROUPS : 1;                  // tiles a subgroup holds,
+const uint PER_COLS = PER < COLS ? PER : COLS, PER_ROWS = PER / PER_COLS;  // in whole rows or a part of one
+
+shared uvec4 inputs[BATCH * PITCH]; // G, a pixel a row
+
+// What an invocation moves is read from memory a layer ahead, and put into shared memory when the layer is done.
+uvec4 aheadInputs[GATE_WORDS], aheadWeights[WEIGHT_WORDS];
+
+void readInputs(uint layer) { // of A, counted from x
+  UNROLL for (uint k = 0; k < GATE_WORDS; ++k) {
+    uint i = min(k * THREADS + gl_LocalInvocationIndex, BATCH * WORDS - 1);
+    aheadInputs[k] = PANEL_GATES[(layer * geo.pixels + min(panelBlock * BATCH + i / WORDS, geo.pixels - 1)) * WORDS + i % WORDS];
+  }
+}
+
+void readWeights(uint layer, uint rows) {
+  UNROLL for (uint k = 0; k < WEIGHT_WORDS; ++k) {
+    uint i = k * THREADS + gl_LocalInvocationIndex;
+    if (i < rows * WORDS) aheadWeights[k] = weights[layer * WIDTH * WORDS + i];
+  }
+}
+
+void placeAhead(uint rows) {
+  UNROLL for (uint k = 0; k < GATE_WORDS; ++k) {
+    uint i = min(k * THREADS + gl_LocalInvocationIndex, BATCH * WORDS - 1);
+    inputs[i / WORDS * PITCH + i % WORDS] = aheadInputs[k];
+  }
+  UNROLL for (uint k = 0; k < WEIGHT_WORDS; ++k) {
+    uint i = k * THREADS + gl_LocalInvocationIndex;
+    if (i < rows * WORDS) stage[i / WORDS * PITCH + i % WORDS] = aheadWeights[k];
+  }
+}
+
+void panelGradient() {
+  Accumulator dw[(LAYERS + 1) * PER];
+  UNROLL for (uint i = 0; i < (LAYERS + 1) * PER; ++i) dw[i] = Accumulator(0.0);
+  uint tile = gl_SubgroupID * PER, row = tile / COLS, col = tile % COLS;
+  bool mine = tile < TILES;
+  for (uint run = 0; run < RUNS; ++run) {
+    panelBlock = gl_WorkGroupID.x * RUNS + run;
+    if (panelBlock * BATCH >= geo.pixels) break;
+    readInputs(LAYERS);
+    readWeights(LAYERS, OUTPUTS);
+    panelFill();
+    EACH_WORD(OUTPUTS, if (p >= geo.pixels) slab[at] = uvec4(0);)
+    placeAhead(OUTPUTS);
+    barrier();
+    UNROLL for (uint k = 0; k <= LAYERS; ++k) {
+      uint l = LAYERS - k;
+      if (l > 0) {
+        readInputs(l - 1);
+        if (l > 1) readWeights(l - 1, WIDTH);
+      }
+      if (mine) {
+        UNROLL for (uint r = 0; r < PER_ROWS; ++r) {
+          if (l == LAYERS && (row + r) * TILE_M >= OUTPUTS) continue;
+          UNROLL for (uint j = 0; j < BATCH / TILE_K; ++j) {
+            MatrixA d;
+            matrixLoad(d, slab, j * TILE_K * PITCH + (row + r) * TILE_M / 8, PITCH, COLUMNS);
+            UNROLL for (uint c = 0; c < PER_COLS; ++c) {
+              MatrixB a;
+              matrixLoad(a, inputs, j * TILE_K * PITCH + (col + c) * TILE_N / 8, PITCH, ROWS);
+              dw[l * PER + r * PER_COLS + c] = matrixMulAdd(d, a, dw[l * PER + r * PER_COLS + c]);
+            }
+          }
+        }
+      }
+      if (l == 0) break;
+      uint ks = (l == LAYERS ? OUTPUTS : WIDTH) / TILE_K;
+      MatrixA a[MS * KS];
+      HalfAccumulator next[MS * COLS];
+      UNROLL for (uint m = 0; m < MS; ++m)
+        UNROLL for (uint j = 0; j < ks; ++j)
+          matrixLoad(a[m * KS + j], slab, slabBase() + m * TILE_M * PITCH + j * TILE_K / 8, PITCH, ROWS);
+      UNROLL for (uint n = 0; n < COLS; ++n) {
+        Accumulator sum[MS];
+        UNROLL for (uint m = 0; m < MS; ++m) sum[m] = Accumulator(0.0);
+        UNROLL for (uint j = 0; j < ks; ++j) {
+          MatrixB b;
+          matrixLoad(b, stage, j * TILE_K * PITCH + n * TILE_N / 8, PITCH, ROWS);
+          UNROLL for (uint m = 0; m < MS; ++m) sum[m] = matrixMulAdd(a[m * KS + j], b, sum[m]);
+        }
+        UNROLL for (uint m = 0; m < MS; ++m) {
+          HalfAccumulator read;
+          matrixLoad(read, inputs, slabBase() + m * TILE_M * PITCH + n * TILE_N / 8, PITCH, ROWS);
+          Accumulator gate = Accumulator(read); // of the sums' type: only then are equal elements at equal places
+          UNROLL for (uint i = 0; i < gate.length(); ++i) sum[m][i] *= gate[i] > 0.0 ? 1.0 : SLOPE;
+          next[m * COLS + n] = HalfAccumulator(sum[m]);
+        }
+      }
+      barrier();
+      UNROLL for (uint m = 0; m < MS; ++m)
+        UNROLL for (uint n = 0; n < COLS; ++n) matrixStore(next[m * COLS + n], slab, slabBase() + m * TILE_M * PITCH + n * TILE_N / 8, PITCH);
+      placeAhead(l > 1 ? WIDTH : 0);
+      barrier();
+    }
+    barrier();
+  }
+  if (!mine) return;
+  UNROLL for (uint l = 0; l <= LAYERS; ++l)
+    UNROLL for (uint r = 0; r < PER_ROWS; ++r)
+      if (l < LAYERS || (row + r) * TILE_M < OUTPUTS)
+        UNROLL for (uint c = 0; c < PER_COLS; ++c)
+          matrixStore(dw[l * PER + r * PER_COLS + c], part, ((gl_WorkGroupID.x * (LAYERS + 1) + l) * WIDTH + (row + r) * TILE_M) * WIDTH + (col + c) * TILE_N, WIDTH);
+}
