@@ -2,14 +2,9 @@
 //! variant plain -DPATH_PLAIN=1
 //! variant plain.rolled -DPATH_PLAIN=1 -DROLLED=1
 //! variant f32 -DPATH_PLAIN=1 -DROLLED=1 -DF32=1
-//! variant infer.plain -DPATH_PLAIN=1 -DINFER=1
-//! variant infer.plain.rolled -DPATH_PLAIN=1 -DROLLED=1 -DINFER=1
 //! variant khr -DPATH_KHR=1 vulkan1.3
 //! variant khr.rolled -DPATH_KHR=1 -DROLLED=1 vulkan1.3
 //! variant nv -DPATH_NV=1 vulkan1.3
-//! variant infer.khr -DPATH_KHR=1 -DINFER=1 vulkan1.3
-//! variant infer.khr.rolled -DPATH_KHR=1 -DROLLED=1 -DINFER=1 vulkan1.3
-//! variant infer.nv -DPATH_NV=1 -DINFER=1 vulkan1.3
 //! variant held.f32 -DPATH_PLAIN=1 -DROLLED=1 -DF32=1 -DINFER=1 -DHELD=1
 #version 450
 #extension GL_GOOGLE_include_directive : require

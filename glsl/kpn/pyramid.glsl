@@ -2,14 +2,19 @@
 #ifndef VKPN_PYRAMID
 #define VKPN_PYRAMID
 
-// up2: weights of the coarse pixels c-1, c, c+1 for the fine pixel 2c (even) or 2c+1 (odd).
+// up2: weights of the coarse pixels c-1, c, c+1 for the fine pixel 2c (even) or 2c+1 (odd). (No choice between vectors by a
+// specialisation constant: in SPIR-V 1.4 and later Mesa 26 takes the second vector's y and z.)
 vec3 upWeights(uint odd) {
+  vec3 even;
   if (PYRAMID == BOX) {
-    vec3 even = UP == BSPLINE ? vec3(5, 10, 1) / 16.0 : vec3(1, 3, 0) / 4.0;
+    if (UP == BSPLINE) even = vec3(5, 10, 1) / 16.0;
+    else even = vec3(1, 3, 0) / 4.0;
     return odd == 0 ? even : even.zyx;
   }
   if (odd == 1) return vec3(0, 1, 1) / 2.0;
-  return UP == BSPLINE ? vec3(1, 6, 1) / 8.0 : vec3(0, 1, 0);
+  if (UP == BSPLINE) even = vec3(1, 6, 1) / 8.0;
+  else even = vec3(0, 1, 0);
+  return even;
 }
 
 // The weight of fine pixel f in the sum up2^T at coarse pixel k: the weights of all of f's coarse neighbours that

@@ -74,7 +74,7 @@ function sigmaAndError({ M, noise, gain }: Seen, x: number, y: number): { sigma:
 }
 
 /** The offset that a channel of the context looks at and what it takes there; undefined for the others. */
-function channelSource(context: ModelOptions['context'], channel: number): { at: readonly [number, number]; of: 'lum' | 'sat' } | undefined {
+export function channelSource(context: ModelOptions['context'], channel: number): { at: readonly [number, number]; of: 'lum' | 'sat' } | undefined {
   const cross = [[0, 0], [-1, 0], [1, 0], [0, -1], [0, 1]] as const;
   if (context === 'window') return channel < 64 ? { at: [Math.floor(channel / 8) - 4, (channel % 8) - 4], of: 'lum' } : undefined;
   if (context === 'wnorm') {

@@ -4,7 +4,7 @@ import { batchOf, caseOf, without } from './batch.js';
 import type { ModelOptions } from '../reference/index.js';
 import { nodesOf, runKernel, type Use } from './harness.js';
 import { testKernel } from './kernel-test.js';
-import { LAYER_VARIANTS, PATHS } from './paths.js';
+import { LAYER_VARIANTS } from './paths.js';
 import { checkFwd, onLevels } from './step-check.js';
 import { bytesOf, type Snapshot, type StepCase, values } from './step-run.js';
 
@@ -32,16 +32,6 @@ async function runAs(c: StepCase, contents: Snapshot, variant?: (own: string) =>
   const read = node!.uses.filter((use) => use.access === 'r');
   return runKernel(gpu.device, { ...node!, variant: variant?.(node!.variant!) ?? node!.variant, uses: rest ? [...read, ...rest(named)] : node!.uses }, contents);
 }
-
-describe.each(PATHS)('without keeping what only the way back needs, path %s', (path) => {
-  test.each([{ context: 'norm', layers: 2 }, { context: 'wnorm', width: 64, combine: 'prediff' }] as const)('%j', async (model) => {
-    const c = caseOf(model, [13, 9], 2, { path });
-    const contents = without(batchOf(c), 'A', 'K', 'I');
-    const kept = await runAs(c, contents);
-    const inferred = await runAs(c, contents, (own) => `infer.${own}`, (own) => [own.get('I')!]);
-    expect(Buffer.compare(inferred.get('I')!, kept.get('I')!)).toBe(0);
-  });
-});
 
 describe('variant held.f32: every kink stays on the side where the unperturbed pass found it', () => {
   const holding = async (model: Partial<ModelOptions>, change: number): Promise<{ before: Snapshot; held: Snapshot; free: Snapshot }> => {

@@ -1,4 +1,5 @@
-// The nodes that training and inference share: the pyramid before the layers, the combining of levels after them (SPEC 1.2, 1.6).
+// Nodes of the network: how they are added, and those that training's passes share: the pyramid before the layers, the combining
+// of levels after them (SPEC 1.2, 1.6).
 
 import type { BuildContext, NodeDesc, PlanBuffer } from '../../graph/types.js';
 import type { ModelSpec } from '../../model/spec.js';

@@ -110,6 +110,9 @@ export function panelLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spe
   };
 }
 
+/** Pixels that a workgroup of such a launch takes. */
+export const pixelsPerGroup = (path: LayerPath, { spec }: Launch): number => (path.name === 'plain' ? (spec[0] as number) : (spec[22] as number) * (spec[23] as number));
+
 /** mulw: how many partial sums it leaves, and its launch. */
 export interface GradientLaunch extends Launch {
   parts: number;

@@ -1,0 +1,41 @@
+// merge: O of a level under postdiff, from I, down(I) and the coarser O (SPEC 1.6). A workgroup is a part of a row.
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#include "common/options.glsl"
+#include "common/half.glsl"
+#include "common/addressing.glsl"
+#include "kpn/pyramid.glsl"
+#include "kpn/texels.glsl"
+#include "kpn/window.glsl"
+
+layout(set = 0, binding = 1) readonly buffer Image { uvec2 picture[]; };      // (y, x): the module's input, where level is 0
+layout(set = 0, binding = 2) readonly buffer Filtered { uvec2 filtered[]; };  // (y, x): I.rgb, I.a, rgba f16
+layout(set = 0, binding = 3) readonly buffer Down { uvec2 smaller[]; };       // (y, x): down(I)
+layout(set = 0, binding = 4) readonly buffer CoarseResult { uvec2 below[]; }; // (y, x): O of the coarser level
+layout(set = 0, binding = 5) writeonly buffer Result { uvec2 result[]; };     // (y, x): O
+layout(push_constant) uniform Push { uint level; uint single; } push;
+
+void main() {
+  ivec2 at = win.place[push.level].xy + ivec2(gl_GlobalInvocationID.x, gl_WorkGroupID.y);
+  if (!isInMemory(push.level, at)) return;
+  uint here = inMemory(push.level, at);
+  ivec2 c = at >> 1;
+  vec3 wx = upWeights(uint(at.x & 1)), wy = upWeights(uint(at.y & 1));
+  vec3 up = vec3(0), again = vec3(0);
+  [[unroll]] for (int j = 0; j < 3; ++j) {
+    [[unroll]] for (int i = 0; i < 3; ++i) {
+      uint from = inMemory(push.level + 1, c + ivec2(i, j) - 1);
+      up += wx[i] * wy[j] * unpackTexel(below[from]).rgb;
+      again += wx[i] * wy[j] * unpackTexel(smaller[from]).rgb;
+    }
+  }
+  vec4 I = unpackTexel(filtered[here]);
+  vec3 O = up + I.a * (I.rgb - again);
+  float strength = win.settings.z;
+  if (push.level == 0 && strength != 1.0) {
+    vec3 given = READ_TEXEL(picture, push.single, here).rgb;
+    O = given + strength * (O - given);
+  }
+  result[here] = packTexel(O, 1.0);
+}

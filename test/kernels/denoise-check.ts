@@ -1,0 +1,147 @@
+// What kpn/denoise may leave of a level, given M of it and of the coarser level and the coarser O, all as the device holds them.
+// Nothing between context and result is stored, so what rounding to f16 inside may do is carried along: every number is known
+// to lie in a range, and a range that is rounded is that of its rounded ends. Most ranges are a single f16 number.
+import { type Image, type ModelOptions, type Noise, TAPS, activate, activationSlope, applyForward, guardedSum, kernelWeights, LUMINANCE, makeImage, mlpShape, multiply, noiseGain, pixel, toHalf } from '../reference/index.js';
+import { applied, channelSource, combined, context, detail, type Expected, u } from './expected.js';
+
+/** Numbers within `bound` of `value`. */
+interface Range {
+  value: Float64Array;
+  bound: Float64Array;
+}
+
+const exact = (value: Float64Array): Range => ({ value, bound: new Float64Array(value.length) });
+const abs = (v: Float64Array): Float64Array => v.map(Math.abs);
+const sum = (v: readonly number[]): number => v.reduce((a, b) => a + b, 0);
+const imageOf = (like: Image, channels: number, data: Float64Array): Image => makeImage(like.width, like.height, channels, data);
+
+/** What numbers within the range become in f16. */
+function rounded({ value, bound }: Range): Range {
+  const low = value.map((v, i) => toHalf(v - bound[i]!));
+  const high = value.map((v, i) => toHalf(v + bound[i]!));
+  return { value: low.map((l, i) => (l + high[i]!) / 2), bound: low.map((l, i) => (high[i]! - l) / 2) };
+}
+
+/** One product for all pixels; f32 sums of W terms. */
+function product(model: ModelOptions, weights: Float64Array, layer: number, input: Range): Range {
+  const shape = mlpShape(model);
+  const terms = multiply(shape, abs(weights), layer, abs(input.value));
+  const carried = multiply(shape, abs(weights), layer, input.bound);
+  return { value: multiply(shape, weights, layer, input.value), bound: carried.map((e, i) => e + (model.width + 2) * u * (terms[i]! + e)) };
+}
+
+function activated(model: ModelOptions, { value, bound }: Range): Range {
+  const error = (z: number, e: number): number => (z < -e ? Math.abs(activationSlope(model.act, z)) : 1) * e;
+  return { value: value.map((z) => activate(model.act, z)), bound: value.map((z, i) => error(z, bound[i]!)) };
+}
+
+/** Under prediff the taps, D, are rounded too: what a channel of the context may be off by for that. */
+function tapErrors(model: ModelOptions, errors: Image, sigma: Image): Float64Array {
+  const W = model.width;
+  const relative = model.context === 'norm' || model.context === 'wnorm';
+  const lum = (x: number, y: number): number => sum(pixel(errors, x, y).map((e, c) => e * LUMINANCE[c]!));
+  const result = new Float64Array(errors.width * errors.height * W);
+  for (let y = 0; y < errors.height; y++)
+    for (let x = 0; x < errors.width; x++)
+      for (let c = 0; c < W; c++) {
+        const source = channelSource(model.context, c);
+        if (!source) continue;
+        const [dx, dy] = source.at;
+        const own = source.of === 'lum' ? lum(x + dx, y + dy) + (relative ? lum(x, y) : 0) : 2 * Math.max(...pixel(errors, x + dx, y + dy));
+        result[(y * errors.width + x) * W + c] = own / (relative ? 4 * pixel(sigma, x, y)[0]! : 1);
+      }
+  return result;
+}
+
+/** Bound of what may be anything. (Not infinite: 0 times that is not a number.) */
+const UNKNOWN = 1e12;
+
+/** Largest change of the kernel's weights, each, for changes of K within `e`. */
+function kernelChange(model: ModelOptions, K: number[], e: number[]): number[] {
+  const k = kernelWeights(model, K);
+  if (model.apply === 'softmax') return k.map((v) => v * Math.expm1(2 * model.sharp * Math.max(...e)));
+  if (K.some((v, t) => Math.abs(Math.abs(v) - 10) <= e[t]!)) return k.map(() => UNKNOWN); // the guard may or may not replace it
+  const free = e.map((v, t) => (Math.abs(K[t]!) >= 10 ? 0 : v));
+  const total = sum(free);
+  const divisor = Math.max(0.001, guardedSum(K) - total);
+  return k.map((v, t) => (free[t]! + Math.abs(v) * total) / divisor);
+}
+
+/** I (h, w, 4) from taps and K. */
+function filtered(model: ModelOptions, taps: Image, tapError: Image, K: Range): Range {
+  const value = applyForward(model, taps, K.value).data;
+  const { bound } = applied(model, taps, K.value);
+  const slope = { plain: 1, sigmoid: 0.5, clamped: 1, const: 0 }[model.ablend];
+  for (let y = 0; y < taps.height; y++)
+    for (let x = 0; x < taps.width; x++) {
+      const p = y * taps.width + x;
+      const own = (v: Float64Array): number[] => Array.from(v.subarray(16 * p, 16 * p + 15));
+      const k = kernelWeights(model, own(K.value));
+      const change = kernelChange(model, own(K.value), own(K.bound));
+      for (let c = 0; c < 3; c++)
+        bound[4 * p + c]! += sum(TAPS.map(([dx, dy], t) => {
+          const e = pixel(tapError, x + dx, y + dy)[c]!;
+          return change[t]! * (Math.abs(pixel(taps, x + dx, y + dy)[c]!) + e) + Math.abs(k[t]!) * e;
+        }));
+      bound[4 * p + 3]! += slope * K.bound[16 * p + 15]!;
+    }
+  return { value, bound };
+}
+
+/** O of a level, or under postdiff I (h, w, 4), which is then all that denoise leaves. */
+function result(model: ModelOptions, I: Range, like: Image, below: Image | undefined): Range {
+  if (model.combine === 'postdiff' && below) return I;
+  const image = imageOf(like, 4, I.value);
+  const O = combined(model, image, below);
+  const error = (i: number): number => I.bound[4 * Math.floor(i / 3) + (i % 3)]!;
+  if (!below) return { value: O.value, bound: O.bound.map((e, i) => e + error(i)) };
+  // d(a d) of the blend weight a and what it multiplies.
+  const alpha = (i: number): number => 4 * Math.floor(i / 3) + 3;
+  const U = combined(model, imageOf(like, 4, I.value.map((v, i) => (i % 4 === 3 ? 0 : v))), below).value;
+  return {
+    value: O.value,
+    bound: O.bound.map((e, i) => {
+      const a = Math.abs(I.value[alpha(i)]!);
+      const da = I.bound[alpha(i)]!;
+      const d = Math.abs(I.value[4 * Math.floor(i / 3) + (i % 3)]! - (model.combine === 'blend' ? U[i]! : 0));
+      return e + a * error(i) + da * (d + error(i)) + 14 * u * da * d;
+    }),
+  };
+}
+
+export interface Level {
+  level: number;
+  M: Image;
+  /** Under prediff. */
+  coarserM: Image | undefined;
+  /** O of the coarser level, under prediff at the coarsest its M; undefined at the coarsest of the others. */
+  below: Image | undefined;
+  noise: Noise;
+  /** The finest level: how much of the difference is applied. */
+  strength: number;
+}
+
+export function denoised(model: ModelOptions, weights: Float64Array, { level, M, coarserM, below, noise, strength }: Level): Expected {
+  const gain = noiseGain(level, model.pyramid);
+  const D = coarserM ? rounded(detail(model, M, coarserM)) : exact(M.data);
+  const taps = imageOf(M, 3, D.value);
+  const tapError = imageOf(M, 3, D.bound);
+  const seen = context(model, { M, taps, noise, gain });
+  const sigma = imageOf(M, 1, Float64Array.from({ length: M.width * M.height }, (_, p) => Math.max(1e-5, sigmaOf(M, p, noise, gain))));
+  const more = coarserM ? tapErrors(model, tapError, sigma) : new Float64Array(seen.value.length);
+  let A = rounded({ value: seen.value, bound: seen.bound.map((e, i) => e + more[i]! * (1 + 2 ** -10)) });
+  for (let l = 0; l < model.layers; l++) A = rounded(activated(model, product(model, weights, l, A)));
+  const I = filtered(model, taps, tapError, rounded(product(model, weights, model.layers, A)));
+  const O = result(model, I, M, below);
+  if (strength === 1) return { ...O, stored: 1 };
+  const s = strength;
+  return {
+    value: O.value.map((v, i) => M.data[i]! + s * (v - M.data[i]!)),
+    bound: O.bound.map((e, i) => s * e + 4 * u * (Math.abs(O.value[i]!) + Math.abs(M.data[i]!))), stored: 1,
+  };
+}
+
+function sigmaOf(M: Image, p: number, { a, b }: Noise, gain: number): number {
+  const lum = sum([0, 1, 2].map((c) => M.data[3 * p + c]! * LUMINANCE[c]!));
+  return (gain * Math.sqrt(a + 65535 * Math.max(lum, 0) * b)) / 65535;
+}

@@ -1,0 +1,114 @@
+// kpn/denoise: a level of a picture in one dispatch (SPEC 1.3 to 1.6), on every path, all options pairwise.
+import type { ModelSpec } from '../../ts/model/spec.js';
+import { pairwise, picture, random, makeImage, toHalf, type PictureKind } from '../reference/index.js';
+import { useDevice } from '../unit/gpu-harness.js';
+import { denoised } from './denoise-check.js';
+import { pictureOf, runInference, type InferenceCase } from './inference-run.js';
+import { PATHS } from './paths.js';
+import { compare } from './step-check.js';
+import { NO_CHROMA, OPTIONS, testWeights } from './step-cases.js';
+import { values, type PictureFormat, type Snapshot } from './step-run.js';
+
+const gpu = useDevice();
+
+/** A pixel, a column, many levels of little, none a multiple of a workgroup's tile; two pictures at once. */
+const SHAPES = [
+  { size: [1, 1], levels: 3, tiles: 1 }, { size: [1, 19], levels: 4, tiles: 2 }, { size: [5, 3], levels: 7, tiles: 1 }, { size: [35, 17], levels: 3, tiles: 1 },
+] as const;
+
+interface Row extends Pick<ModelSpec, 'width' | 'layers' | 'context' | 'pyramid' | 'up' | 'combine' | 'apply' | 'ablend' | 'act'> {
+  shape: { size: readonly [number, number]; levels: number; tiles: number };
+  format: PictureFormat;
+  kind: PictureKind;
+  strength: number;
+}
+
+const PLAIN: Row = { width: 32, layers: 1, context: 'star', pyramid: 'box', up: 'bspline', combine: 'blend', apply: 'softmax', ablend: 'plain', act: 'lrelu', shape: SHAPES[3], format: 'f16', kind: 'photo', strength: 1 };
+
+function caseOf({ shape, format, kind, strength, ...options }: Row, seed: number): InferenceCase {
+  const model: ModelSpec = { ...options, levels: shape.levels, loss: 'l2', ...NO_CHROMA };
+  const next = random(seed);
+  const round = format === 'f16' ? toHalf : Math.fround;
+  const inputs = Array.from({ length: shape.tiles }, () => {
+    const p = picture(kind, shape.size[0], shape.size[1], next, 1, 8);
+    return makeImage(p.width, p.height, 3, p.data.map(round));
+  });
+  const relative = model.context === 'norm' || model.context === 'wnorm';
+  const spread = (relative ? 0.05 : 1) * (kind === 'huge' && !relative ? 0.1 : 1);
+  return { model, inputs, format, strength, noise: { a: Math.fround(next() * 2e6), b: Math.fround(next() * 50) }, weights: testWeights(model, seed, spread) };
+}
+
+/** Checks every level; returns how many of the values are known to less than two roundings to f16. */
+function check(c: InferenceCase, snapshot: Snapshot): { known: number; all: number } {
+  const { model } = c;
+  const count = { known: 0, all: 0 };
+  for (let tile = 0; tile < c.inputs.length; tile++) {
+    const mip = (level: number) => {
+      const M = pictureOf(c, snapshot, level === 0 ? 'img' : `M ${level}`, level, tile);
+      return makeImage(M.width, M.height, 3, M.data.map(toHalf)); // a picture in f32 is rounded when it is read
+    };
+    for (let level = model.levels - 1; level >= 0; level--) {
+      const coarsest = level === model.levels - 1;
+      const prediff = model.combine === 'prediff';
+      const below = !coarsest ? pictureOf(c, snapshot, `O ${level + 1}`, level + 1, tile) : prediff ? mip(level + 1) : undefined;
+      const filtered = model.combine === 'postdiff' && below;
+      const name = filtered ? `I ${level}` : level === 0 ? 'output' : `O ${level}`;
+      const expected = denoised(model, c.weights, {
+        level, M: mip(level), coarserM: prediff ? mip(level + 1) : undefined, below, noise: c.noise, strength: level === 0 && !filtered ? (c.strength ?? 1) : 1,
+      });
+      compare(`${name}, tile ${tile}`, pictureOf(c, snapshot, name, level, tile, filtered ? 4 : 3).data, expected);
+      expected.value.forEach((v, i) => (count.known += expected.bound[i]! < 2 ** -10 * Math.abs(v) + 2 ** -24 ? 1 : 0));
+      count.all += expected.value.length;
+    }
+  }
+  return count;
+}
+
+const rows = (fixed: Partial<Row>, contexts: readonly string[]) =>
+  pairwise({ context: contexts, pyramid: OPTIONS.pyramid, up: OPTIONS.up, combine: OPTIONS.combine, apply: OPTIONS.apply, ablend: OPTIONS.ablend, act: OPTIONS.act, shape: SHAPES, format: ['f16', 'f32'], kind: ['photo', 'negative', 'black', 'huge'], strength: [1, 0.25, 0] })
+    .map((row) => ({ ...PLAIN, ...fixed, ...(row as Partial<Row>) }));
+const cases = [
+  ...rows({}, ['star', 'norm']),
+  ...rows({ width: 64 }, ['window', 'wnorm']).filter((_, i) => i % 5 === 0),
+  { ...PLAIN, layers: 3, ablend: 'sigmoid', shape: { size: [23, 1], levels: 4, tiles: 1 } },
+  { ...PLAIN, width: 128, context: 'wnorm', combine: 'prediff', layers: 2, shape: { size: [19, 9], levels: 2, tiles: 1 } },
+  { ...PLAIN, layers: 2, shape: { size: [70, 33], levels: 5, tiles: 1 } },
+] satisfies Row[];
+const nameOf = (r: Row): string => Object.values(r).map((v) => (typeof v === 'object' ? `${v.levels} levels of ${v.tiles} ${v.size.join('x')}` : String(v))).join(' ');
+
+describe.each(PATHS)('path %s', (path) => {
+  const count = { known: 0, all: 0 };
+  test.each(cases.map((row, i) => [nameOf(row), row, i] as const))('%s', async (_, row, i) => {
+    const c = { ...caseOf(row, 50 + i), path };
+    const { known, all } = check(c, await runInference(gpu.device, c));
+    count.known += known;
+    count.all += all;
+  });
+
+  test('the bounds say something', () => {
+    expect(count.known / count.all).toBeGreaterThan(0.5);
+  });
+});
+
+test('in straight-line code, as long runs on CPU drivers have it', async () => {
+  const c: InferenceCase = { ...caseOf({ ...PLAIN, combine: 'prediff' }, 7), path: 'plain', frames: 1_000_000 };
+  check(c, await runInference(gpu.device, c));
+});
+
+test('strength 0 is the picture, bit by bit', async () => {
+  const c = caseOf({ ...PLAIN, strength: 0 }, 8);
+  const snapshot = await runInference(gpu.device, c);
+  expect(pictureOf(c, snapshot, 'output', 0, 0).data).toEqual(c.inputs[0]!.data);
+  expect(values(snapshot.get('output')!, 'f16').filter((_, i) => i % 4 === 3).every((a) => a === 1)).toBe(true);
+});
+
+test('what is too large for f16 becomes its largest number: an infinite pixel would be 36 of the finer level', async () => {
+  const c = caseOf(PLAIN, 9);
+  const loud = { ...c, weights: c.weights.map((w, i) => (i === c.model.layers * 1024 + 15 * 32 ? 60000 : w)), inputs: c.inputs.map((p) => makeImage(p.width, p.height, 3, p.data.map((v) => 1000 * v))) };
+  const snapshot = await runInference(gpu.device, loud); // the blend weight is 60000
+  for (const name of ['O 1', 'output']) {
+    const v = values(snapshot.get(name)!, 'f16');
+    expect(v.every((x) => Math.abs(x) <= 65504)).toBe(true);
+    expect(v.some((x) => Math.abs(x) === 65504)).toBe(true);
+  }
+});

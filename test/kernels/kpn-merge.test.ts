@@ -1,0 +1,26 @@
+// kpn/merge: O of a level under postdiff, from I, down(I) and the coarser O (SPEC 1.6), whatever those hold.
+import { useDevice } from '../unit/gpu-harness.js';
+import { combined, u } from './expected.js';
+import { filteredContents, shrinkCase } from './inference-cases.js';
+import { pictureOf, runInference } from './inference-run.js';
+import { combinations } from './kernel-test.js';
+import { compare } from './step-check.js';
+
+const gpu = useDevice();
+
+const rows = combinations({ pyramid: ['box', 'binomial'], up: ['bspline', 'bilinear'], shape: [[1, 1, 3], [7, 1, 4], [1, 6, 2], [23, 14, 5]], strength: [1, 0.25] } as const);
+
+test.each(rows)('%s', async (_, { pyramid, up, shape: [width, height, levels], strength }) => {
+  const c = { ...shrinkCase({ combine: 'postdiff', pyramid, up, levels }, [width, height], 'f16'), strength };
+  const snapshot = await runInference(gpu.device, c, /^merge/, filteredContents(c));
+  for (let tile = 0; tile < c.inputs.length; tile++)
+    for (let i = 0; i + 1 < levels; i++) {
+      const at = (name: string, level: number, channels = 3) => pictureOf(c, snapshot, name, level, tile, channels);
+      const whole = combined(c.model, at(`I ${i}`, i, 4), at(`O ${i + 1}`, i + 1), at(`down ${i}`, i + 1));
+      const given = at('img', 0).data;
+      const s = i === 0 ? strength : 1;
+      const value = s === 1 ? whole.value : whole.value.map((v, k) => given[k]! + s * (v - given[k]!));
+      const bound = s === 1 ? whole.bound : whole.bound.map((e, k) => s * e + 4 * u * (Math.abs(whole.value[k]!) + Math.abs(given[k]!)));
+      compare(`O ${i}`, at(i === 0 ? 'output' : `O ${i}`, i).data, { value, bound, stored: 1 });
+    }
+});
