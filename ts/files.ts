@@ -1,7 +1,9 @@
 // Reading and writing files with clear errors; results are written whole or not at all (SPEC sections 4 and 6).
 
-import { constants } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { constants, unlinkSync } from 'node:fs';
 import { access, type FileHandle, open, readdir, rename, stat, unlink } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { editDistance } from './cfg/suggest.js';
 import { InputError, OutputError, type Place } from './errors.js';
@@ -112,11 +114,45 @@ export async function checkWritable(path: string, asked: Asked): Promise<void> {
   } catch (e) {
     throw fail(`the folder ${dir} for the output ${basename(path)} is not writable (${codeOf(e)})`, 'Choose another folder or change its permissions.');
   }
+  await removeLeftovers(path);
   const target = await stat(path).catch(() => undefined);
   if (target?.isDirectory()) throw new InputError('OUTPUT_IS_FOLDER', `the output ${path} is a folder`, { place: asked.place, hint: 'Choose another name for the output.' });
 }
 
 let serial = 0;
+/** Of temporary names: process ids of one machine say nothing about another's, on a disk that both use. */
+const host = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
+/** Temporary files of this process that are there now. */
+const writing = new Set<string>();
+// A second Ctrl-C ends the process in the middle of a write. (What a kill leaves, the next run removes: removeLeftovers.)
+process.on('exit', () => {
+  for (const temp of writing) {
+    try {
+      unlinkSync(temp);
+    } catch {
+      // Not made yet, or renamed already.
+    }
+  }
+});
+
+const temporary = (path: string): string => join(dirname(path), `.${basename(path)}.${host}.${process.pid}.${serial++}.tmp`);
+
+/** Removes temporary files that a process which is gone left beside `path`. */
+async function removeLeftovers(path: string): Promise<void> {
+  const prefix = `.${basename(path)}.${host}.`;
+  for (const name of await readdir(dirname(path)).catch((): string[] => [])) {
+    const pid = name.startsWith(prefix) ? /^(\d+)\.\d+\.tmp$/.exec(name.slice(prefix.length))?.[1] : undefined;
+    if (pid !== undefined && !isRunning(Number(pid))) await unlink(join(dirname(path), name)).catch(() => undefined);
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (e) {
+    return codeOf(e) === 'EPERM';
+  }
+}
 
 /** Makes a rename durable. Some file systems can't sync folders; the data are safe all the same. */
 async function syncFolder(dir: string): Promise<void> {
@@ -131,7 +167,8 @@ async function syncFolder(dir: string): Promise<void> {
  * @throws OutputError WRITE_FAILED
  */
 export async function writeAtomic(path: string, ...chunks: Uint8Array[]): Promise<void> {
-  const temp = join(dirname(path), `.${basename(path)}.${process.pid}.${serial++}.tmp`);
+  const temp = temporary(path);
+  writing.add(temp);
   try {
     const handle = await open(temp, 'wx', 0o666);
     try {
@@ -146,6 +183,8 @@ export async function writeAtomic(path: string, ...chunks: Uint8Array[]): Promis
     const code = codeOf(e);
     const hint = code === 'ENOSPC' ? 'The disk is full.' : code === 'EDQUOT' ? 'The disk quota is used up.' : undefined;
     throw new OutputError('WRITE_FAILED', `writing ${path} failed: ${messageOf(e)}`, { hint, cause: e });
+  } finally {
+    writing.delete(temp);
   }
   await syncFolder(dirname(path));
 }

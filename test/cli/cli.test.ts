@@ -161,12 +161,14 @@ describe('stopping', () => {
     });
   }
 
-  test.each([['SIGINT', 130], ['SIGTERM', 143]] as const)('%s stops after the current submit and writes the sinks', async (signal, code) => {
+  test.each([['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]] as const)('%s stops after the current submit, writes a checkpoint and the sinks', async (signal, code) => {
     const { child, err, ended } = await start();
     child.kill(signal);
     expect(await ended).toBe(code);
-    expect(files()).toEqual(['main.jpg', 'mlp-w.lut']);
-    expect(err()).toMatch(/stopped after \d+ of 250001 frames/);
+    const frame = /stopped after (\d+) of 250001 frames/.exec(err())?.[1] ?? '';
+    expect(files()).toEqual(['main.jpg', 'mlp-w.checkpoints', 'mlp-w.lut']);
+    expect(readdirSync(join(cwd, 'mlp-w.checkpoints')).sort()).toEqual(['best.ckpt', `frame-${frame.padStart(9, '0')}.ckpt`]);
+    expect(err()).toMatch(/holds the state after \d+ frames: the same command with --resume goes on/);
     expect(err()).toMatch(/wrote mlp-w\.lut/);
   });
 
@@ -175,9 +177,10 @@ describe('stopping', () => {
     child.kill('SIGINT');
     child.kill('SIGINT');
     expect(await ended).toBe(130);
-    // A temporary file may stay behind, by a hidden name; what has a result's name is whole.
-    const results = files().filter((f) => !f.startsWith('.'));
-    for (const f of results) expect(['main.jpg', 'mlp-w.lut']).toContain(f);
+    // No temporary file, no lock, and what has a result's name is whole.
+    const results = files();
+    for (const f of results) expect(['main.jpg', 'mlp-w.checkpoints', 'mlp-w.lut']).toContain(f);
+    if (results.includes('mlp-w.checkpoints')) for (const f of readdirSync(join(cwd, 'mlp-w.checkpoints'))) expect(f).toMatch(/^(frame-\d+|best)\.ckpt$/);
     if (results.includes('main.jpg')) expect(readFileSync(join(cwd, 'main.jpg')).subarray(-2).toString('hex')).toBe('ffd9');
   });
 });
@@ -259,7 +262,7 @@ test('help, version, devices', () => {
   for (const args of [['--version'], ['cli', '--version']]) expect(vkpn(args)).toEqual({ code: 0, out: `${version}\n`, err: '' });
   const help = vkpn(['cli', '--help']);
   expect(help.code).toBe(0);
-  for (const option of ['-g', '--last-frame-only', '--progress', '-d', '--dump-modules', '--dump-nodes', '--quality', '--width', '--height', '--filename', '--format', '--output', '--colour-prim', '--colour-trc', '--device', '--device-id', '--config', '--lenient', 'Examples:', 'Exit codes:'])
+  for (const option of ['-g', '--last-frame-only', '--progress', '-d', '--dump-modules', '--dump-nodes', '--quality', '--width', '--height', '--filename', '--format', '--output', '--colour-prim', '--colour-trc', '--device', '--device-id', '--config', '--lenient', '--checkpoint', '--checkpoint-dir', '--resume', '--resume-anyway', 'Examples:', 'Exit codes:'])
     expect(help.out).toContain(option);
   const devices = JSON.parse(vkpn(['devices', '--json']).out) as { name: string; index: number }[];
   expect(devices[0]?.index).toBe(0);

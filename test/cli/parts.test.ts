@@ -61,7 +61,7 @@ test('log levels', () => {
 test('on a pipe: a plain line now and then and at the end, the loss smoothed', () => {
   const out = new PassThrough();
   const line = new ProgressLine(out as unknown as NodeJS.WriteStream);
-  const at = (done: number, seconds: number, loss: number): void => line.update({ done, seconds, frames: 100, status: [{ module: 'kpn-t:01', values: [{ name: 'loss', value: loss }, { name: 'skipped', value: 0 }] }] });
+  const at = (done: number, seconds: number, loss: number): void => line.update({ first: 0, done, seconds, frames: 100, status: [{ module: 'kpn-t:01', values: [{ name: 'loss', value: loss }, { name: 'skipped', value: 0 }] }] });
   at(10, 0.5, 8);
   at(20, 1, 8);
   at(90, 5.5, 18);
@@ -77,7 +77,7 @@ test('on a pipe: a plain line now and then and at the end, the loss smoothed', (
 test('a run that is stopped says its last state', () => {
   const out = new PassThrough();
   const line = new ProgressLine(out as unknown as NodeJS.WriteStream);
-  line.update({ done: 3, frames: 100, seconds: 0.5, status: [] });
+  line.update({ first: 0, done: 3, frames: 100, seconds: 0.5, status: [] });
   line.stop();
   line.stop();
   expect(String(out.read())).toBe('frame 3/100 | 6 frames/s | 16s left\n');

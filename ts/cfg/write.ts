@@ -2,7 +2,7 @@
 
 import type { ConnectorRef, Easing, ParamTarget, Statement } from './statement.js';
 
-const spellings: Readonly<Record<Easing, string>> = { linear: 'keyframe', in: 'Keyframe', out: 'keyframE', smooth: 'KeyframE', step: 'keyFRAME' };
+export const spellings: Readonly<Record<Easing, string>> = { linear: 'keyframe', in: 'Keyframe', out: 'keyframE', smooth: 'KeyframE', step: 'keyFRAME' };
 const paramCommands = { set: 'param', sub: 'paramsub', inc: 'paraminc', dec: 'paramdec' } as const;
 
 /** The file's text, every line ended by a newline. */

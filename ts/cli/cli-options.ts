@@ -2,6 +2,7 @@
 
 import { InvalidArgumentError, type Command } from 'commander';
 import type { OutputChoice } from '../cfg/outputs.js';
+import type { CheckpointOptions, Interval } from '../checkpoint/checkpoints.js';
 import { InputError } from '../errors.js';
 import { curveNames, primaryNames } from '../formats/colour.js';
 import { deviceOptions, type CommonOptions } from './session.js';
@@ -14,6 +15,11 @@ export interface CliOptions extends CommonOptions {
   dumpNodes?: boolean;
   lenient?: boolean;
   path?: string;
+  checkpoint?: Interval;
+  checkpointDir?: string;
+  /** True: from the folder of checkpoints. */
+  resume?: boolean | string;
+  resumeAnyway?: boolean;
 }
 
 /** Options about an output, collected until `--output` (or the end) takes them. */
@@ -89,10 +95,27 @@ export function declareCliOptions(command: Command, outputs: OutputOptions): Com
     .option('--colour-trc <name>', `transfer curve of the output: ${curveNames.join(' ')}`, param('trc', '--colour-trc', trc))
     .option('--output <inst>', 'write display:INST, with the seven options above that stand before it; may be repeated (default: main)', (v) => (outputs.harvest(v), v))
     .option('--lenient', 'warn of lines that make no sense and leave them out, as vkdt does, instead of ending')
+    .option('--checkpoint <interval>', 'how often to write a checkpoint: seconds, or frames (1000f); 0: never (default: 30 where the graph trains)', interval)
+    .option('--checkpoint-dir <folder>', 'where checkpoints lie (default: beside the first output, WEIGHTS.checkpoints)')
+    .option('--resume [file or folder]', 'go on from the newest checkpoint of that folder, or from this one')
+    .option('--resume-anyway', 'as --resume, though the graph was changed')
     .option('--path <name>', 'matrix path of every module that has one: auto, khr, nv, plain')
     // For the help alone: main takes `--config` and what follows out of the arguments before they are parsed.
     .option('--config <line...>', 'everything after this is further lines of the graph file');
   return deviceOptions(command);
+}
+
+/** For commander: "30", "2.5", "30s", "1000f". */
+export function interval(text: string): Interval {
+  const [, number = '', unit = ''] = /^(\d+(?:\.\d+)?|\.\d+)([sf]?)$/.exec(text) ?? [];
+  if (number === '' || (unit === 'f' && !/^\d{1,9}$/.test(number))) throw new InvalidArgumentError('It should be seconds (30, 2.5) or frames (1000f); 0 means never.');
+  return unit === 'f' ? { frames: Number(number) } : { seconds: Number(number) };
+}
+
+/** What the options say of checkpoints. */
+export function checkpointOptions({ checkpoint, checkpointDir, resume, resumeAnyway }: CliOptions): CheckpointOptions {
+  if (checkpointDir === '') throw new InputError('CLI_CHECKPOINT', '--checkpoint-dir needs a folder');
+  return { every: checkpoint, dir: checkpointDir, resume: resume ?? resumeAnyway ?? false, resumeAnyway };
 }
 
 /** Splits the arguments at the first `--config`. */

@@ -13,7 +13,7 @@ import { dotModules, dotNodes } from '../graph/dot.js';
 import { checkGraph, planGraph, runGraph, type GraphSource, type RunOptions, type RunSummary } from '../graph/run.js';
 import type { ModuleType } from '../graph/types.js';
 import { modules } from '../modules/index.js';
-import { declareCliOptions, OutputOptions, type CliOptions } from './cli-options.js';
+import { checkpointOptions, declareCliOptions, OutputOptions, type CliOptions } from './cli-options.js';
 import { Log } from './log.js';
 import { ProgressLine, short } from './progress.js';
 import { findDevice, openDevice } from './session.js';
@@ -29,10 +29,12 @@ Examples:
       write what goes to display:main as result.png
   vkpn cli -g mlp.cfg --last-frame-only --format o-pfm --filename diff --output view0 --filename small --width 640 --output main
       two outputs, each with the options before it
+  vkpn cli -g train-mlp-cli.cfg --last-frame-only --progress --resume
+      go on where that training was stopped, however it was
   vkpn cli -g graph.cfg --dump-modules | dot -Tsvg > modules.svg
 
 Exit codes: 0 done; 2 the input is wrong (graph, files, options, device); 1 writing failed; 3 the device was lost;
-4 the device failed otherwise; 130, 143 stopped by Ctrl-C, SIGTERM: what was done until then is written.`;
+4 the device failed otherwise; 130, 143, 129 stopped by Ctrl-C, SIGTERM, SIGHUP: what was done until then is written.`;
 
 /** Adds the command. `config`: the lines after `--config`. */
 export function register(program: Command, config: readonly string[] = []): void {
@@ -67,6 +69,7 @@ export async function runSource(source: GraphSource, options: CliOptions, log: L
       lastFrameOnly: options.lastFrameOnly ?? false,
       signal: stop.signal,
       timestamps: log.has('perf'),
+      checkpoint: { ...checkpointOptions(options), onCheckpoint: (path, frame) => log.log('pipe', `wrote ${path}, the state after ${frame} frames`) },
       onWarning: (message) => {
         progress?.clear();
         log.warn(message);
@@ -142,13 +145,16 @@ async function dump(options: CliOptions, source: GraphSource, log: Log): Promise
 }
 
 function report(summary: RunSummary, log: Log): void {
-  const { done, frames, seconds, files, startup, stages, memory } = summary;
-  if (summary.stopped) log.log('cli', done === 0 ? 'stopped before the first frame was done: nothing is written' : `stopped after ${done} of ${frames} frames`);
+  const { first, done, frames, seconds, files, startup, stages, memory, checkpoint } = summary;
+  if (summary.stopped) log.log('cli', done === first ? `stopped before the first frame${first > 0 ? ` of this run, ${first},` : ''} was done: nothing is written` : `stopped after ${done} of ${frames} frames`);
+  if (!summary.stopped && done === first) log.log('cli', `${checkpoint?.path ?? 'the run'} has done all ${frames} frames, and its outputs were written: nothing is left to do`);
   for (const file of new Set(files.slice(-20))) log.log('cli', `wrote ${file}`);
-  if (done > 0) log.log('cli', `${done} frame${done === 1 ? '' : 's'} in ${short(seconds)} s (${short(done / seconds)} frames/s)`);
+  if (summary.stopped && checkpoint) log.log('cli', `the checkpoint ${checkpoint.path} holds the state after ${checkpoint.frame} frames: the same command with --resume goes on`);
+  const ran = done - first;
+  if (ran > 0) log.log('cli', `${ran} frame${ran === 1 ? '' : 's'} in ${short(seconds)} s (${short(ran / seconds)} frames/s)`);
   const ms = (s: number): string => `${(s * 1000).toFixed(1)} ms`;
   log.log('perf', `start-up: check ${ms(startup.check)}, device ${ms(startup.device)}, plan ${ms(startup.plan)}, pipelines ${ms(startup.pipelines)}`);
-  log.log('perf', `frames: device ${ms(stages.device)}, sources ${ms(stages.sources)}, sinks ${ms(stages.sinks)}, all ${ms(seconds)}`);
+  log.log('perf', `frames: device ${ms(stages.device)}, sources ${ms(stages.sources)}, sinks ${ms(stages.sinks)}, checkpoints ${ms(stages.checkpoints)}, all ${ms(seconds)}`);
   if (log.has('perf')) for (const line of stepTable(summary.stepNs)) log.log('perf', line);
   if (log.has('mem')) {
     for (const p of memory.pieces) log.log('mem', `${String(p.bytes).padStart(12)} bytes  ${p.buffers.join(', ')}`);

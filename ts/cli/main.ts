@@ -1,10 +1,8 @@
 // The command `vkpn`: finds the subcommand, prints errors as one message, decides the exit code.
 
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { Command, CommanderError } from 'commander';
 import { VkpnError } from '../errors.js';
-import { packageRoot } from '../root.js';
+import { vkpnVersion } from '../root.js';
 import { register as bench } from './bench.js';
 import { register as cli } from './cli.js';
 import { splitConfig } from './cli-options.js';
@@ -17,22 +15,16 @@ import { ignoreClosedPipes } from './stop.js';
 /** One file a command; `config` is what stands behind `--config`. */
 const commands: readonly ((program: Command, config: readonly string[]) => void)[] = [cli, devices, modules, bench, gradcheck, evalCommand];
 
-/** The version in package.json. */
-export function version(): string {
-  const { version: v } = JSON.parse(readFileSync(join(packageRoot, 'package.json'), 'utf8')) as { version: string };
-  return v;
-}
-
 function makeProgram(config: readonly string[]): Command {
   const program = new Command('vkpn');
   program
     .description('Train and run a tiny neural network that denoises photographs, on any Vulkan GPU.')
-    .version(version())
+    .version(vkpnVersion())
     .showHelpAfterError('(--help says more)')
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'vkpn: ')) });
   for (const register of commands) register(program, config);
-  for (const command of program.commands) command.version(version());
+  for (const command of program.commands) command.version(vkpnVersion());
   return program;
 }
 

@@ -21,7 +21,7 @@ export class ProgressLine {
   }
 
   update(progress: Progress): void {
-    this.rate.add(progress.done, progress.seconds);
+    this.rate.add(progress);
     if (progress.status !== this.last?.status) this.smooth(progress);
     this.last = progress;
     if (this.bar) {
@@ -72,9 +72,10 @@ export class ProgressLine {
 
 /** Frames a second over the last few seconds: the first frames are slower than the rest. */
 class Rate {
-  private readonly points: { done: number; seconds: number }[] = [{ done: 0, seconds: 0 }];
+  private readonly points: { done: number; seconds: number }[] = [];
 
-  add(done: number, seconds: number): void {
+  add({ first, done, seconds }: Progress): void {
+    if (this.points.length === 0) this.points.push({ done: first, seconds: 0 });
     this.points.push({ done, seconds });
     while (this.points.length > 2 && seconds - (this.points[1]?.seconds ?? 0) > 5) this.points.shift();
   }

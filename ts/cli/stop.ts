@@ -1,13 +1,13 @@
-// Ctrl-C and SIGTERM: the first stops gently, the second at once. Output that nobody reads any more ends quietly.
+// Ctrl-C, SIGTERM and SIGHUP (the terminal is gone): the first stops gently, the second at once. Output that nobody reads any more ends quietly.
 
 import { constants } from 'node:os';
 
-const signals = ['SIGINT', 'SIGTERM'] as const;
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /** Listens while a run goes on. */
 export class StopSignal {
   private readonly controller = new AbortController();
-  /** Exit code of the signal that came: 130 or 143. */
+  /** Exit code of the signal that came: 130, 143 or 129. */
   code: number | undefined;
 
   constructor(private readonly say: (message: string) => void) {

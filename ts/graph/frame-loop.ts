@@ -1,6 +1,9 @@
 // Runs the frames: slices of many frames a submit, uploads where something changes, sinks, progress, stopping.
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Checkpoints } from '../checkpoint/checkpoints.js';
+import { trains } from '../checkpoint/state.js';
+import { OutputError, type VkpnError } from '../errors.js';
 import type { Device } from '../gpu/types.js';
 import type { DevicePlan } from './device-plan.js';
 import type { RunNode } from './shapes.js';
@@ -22,43 +25,56 @@ export interface LoopOptions {
   onWritten?: (file: string) => void;
   /** After each slice, with the device idle. */
   onSlice?: (framesDone: number) => Promise<void> | void;
+  /** Attached: the run begins with their first frame, and keeps them. */
+  checkpoints?: Checkpoints;
 }
 
 export interface Progress {
+  /** The first frame of this run: not 0 where it goes on from a checkpoint. */
+  first: number;
   /** Frames done, and to do in all. */
   done: number;
   frames: number;
-  /** Since frame 0 began. */
+  /** Since the first frame began. */
   seconds: number;
   /** Newest numbers of each module that has some. */
   status: { module: string; values: Status['values'] }[];
 }
 
 export interface LoopResult {
+  /** The first frame that ran; not 0 where the run went on from a checkpoint. */
+  first: number;
+  /** Frames done, those before the first included. */
   done: number;
   seconds: number;
   stopped: boolean;
   files: string[];
   /** GPU nanoseconds a frame of each op of the program (with timestamps), means weighted by frames. */
   opNs?: number[];
-  /** Seconds the device ran, uploads and sources took, sinks took, waiting included. */
-  stages: { device: number; sources: number; sinks: number };
+  /** Seconds the device ran, uploads and sources took, sinks took, checkpoints took, waiting included. */
+  stages: { device: number; sources: number; sinks: number; checkpoints: number };
 }
 
 const statusEverySeconds = 0.25;
 
-/** Runs all frames. Rejects with what a module or the device threw; work done so far is written if the device still answers. */
+/**
+ * Runs all frames. Rejects with what a module or the device threw; work done so far is written if the device still answers. A run that trains goes on where an
+ * output can't be written, and rejects at its end.
+ */
 export async function runFrames(run: readonly RunNode[], devicePlan: DevicePlan, device: Device, options: LoopOptions): Promise<LoopResult> {
   return new FrameLoop(run, devicePlan, device, options).run();
 }
 
 class FrameLoop {
   private readonly start = performance.now();
-  private readonly stages = { device: 0, sources: 0, sinks: 0 };
+  private readonly stages = { device: 0, sources: 0, sinks: 0, checkpoints: 0 };
   private readonly files: string[] = [];
   private readonly sinks: { run: RunNode; port: Port; pending: Promise<void> }[];
-  private done = 0;
-  private written = 0;
+  private readonly first: number;
+  private done: number;
+  private written: number;
+  /** Outputs that could not be written while training went on. */
+  private readonly failures: VkpnError[] = [];
   private slice = 1;
   private opNs: number[] | undefined;
   private timedFrames = 0;
@@ -71,6 +87,7 @@ class FrameLoop {
     private readonly device: Device,
     private readonly options: LoopOptions,
   ) {
+    this.first = this.done = this.written = options.checkpoints?.first ?? 0;
     this.sinks = nodes.flatMap((run) => {
       const name = run.node.type.connectors.find((c) => c.type === 'sink')?.name;
       const port = name === undefined ? undefined : plan.plan.ports.get(run)?.inputs.get(name);
@@ -92,32 +109,52 @@ class FrameLoop {
     }
     const seconds = (performance.now() - this.start) / 1000;
     const stopped = this.done < this.options.frames;
-    return { done: this.done, seconds, stopped, files: this.files.filter((file) => file !== ''), opNs: this.opNs, stages: this.stages };
+    return { first: this.first, done: this.done, seconds, stopped, files: this.files.filter((file) => file !== ''), opNs: this.opNs, stages: this.stages };
   }
 
   private async frames(): Promise<void> {
     const { frames, signal, lastFrameOnly } = this.options;
     if (signal?.aborted) return;
-    await this.timed('sources', () => this.beforeFrame(0));
+    await this.timed('sources', () => this.beforeFrame(this.first));
     while (this.done < frames && !signal?.aborted) {
       const end = this.sliceEnd();
       await this.throttle(end);
       if (signal?.aborted) break;
       await this.runSlice(end);
-      await this.report(this.done === frames);
+      const due = this.done < frames && (this.options.checkpoints?.due(this.done) ?? false);
+      await this.report(due || this.done === frames);
+      if (due) await this.checkpoint();
       if (!lastFrameOnly && this.done === end) await this.timed('sinks', () => this.writeSinks());
       if (this.done === end && end < frames && !signal?.aborted) await this.timed('sources', () => this.beforeFrame(end));
     }
+    // Of a run that was stopped the checkpoint comes first: it holds the most. Of one that is done it says that the outputs are written.
+    const stopped = this.done < frames;
+    if (stopped && this.done > this.first) await this.checkpoint();
     if (this.written < this.done) await this.timed('sinks', () => this.writeSinks());
     await this.timed('sinks', () => this.finishWriting());
+    if (!stopped && this.failures.length === 0 && this.options.checkpoints?.wantsLast) await this.checkpoint();
+    await this.timed('checkpoints', async () => this.options.checkpoints?.settle());
+    this.checkWritten();
+  }
+
+  private async checkpoint(): Promise<void> {
+    await this.timed('checkpoints', async () => this.options.checkpoints?.save(this.done, this.status));
+  }
+
+  /** Throws what could not be written while the run went on. */
+  private checkWritten(): void {
+    const [first, ...others] = this.failures;
+    if (first) throw others.length === 0 ? first : new OutputError('OUTPUTS_FAILED', `${this.failures.length} outputs could not be written, first: ${first.message}`, { hint: first.hint, cause: first });
+    this.options.checkpoints?.check();
   }
 
   /** The frame that the next run ends before. */
   private sliceEnd(): number {
     const { frames, lastFrameOnly, fps, maxSlice = Infinity, sliceSeconds = 0.1 } = this.options;
     if (!lastFrameOnly && this.sinks.length > 0) return this.done + 1;
+    const kept = (this.options.checkpoints?.nextFrame(this.done) ?? Infinity) - this.done;
     const throttled = fps > 0 ? Math.max(1, Math.floor(fps * sliceSeconds)) : Infinity;
-    return this.nextChange(Math.min(frames, this.done + Math.min(this.slice, maxSlice, throttled)));
+    return this.nextChange(Math.min(frames, this.done + Math.min(this.slice, maxSlice, throttled, kept)));
   }
 
   /** The first frame after this one, up to `limit`, before which something must be uploaded. */
@@ -162,12 +199,12 @@ class FrameLoop {
     };
   }
 
-  /** Frame 0 calls every module, later frames those for which something changes. */
+  /** The first frame calls every module, later ones those for which something changes. */
   private async beforeFrame(frame: number): Promise<void> {
     for (const run of this.nodes) {
       const { instance, node } = run;
       if (!instance.beforeFrame) continue;
-      const changes = frame === 0 || (instance.changesAt?.(frame) ?? false) || node.params.nextChange(frame - 1, frame + 1) === frame;
+      const changes = frame === this.first || (instance.changesAt?.(frame) ?? false) || node.params.nextChange(frame - 1, frame + 1) === frame;
       if (changes) await instance.beforeFrame(this.context(run), frame);
     }
   }
@@ -176,7 +213,7 @@ class FrameLoop {
   private async throttle(end: number): Promise<void> {
     const { fps, signal } = this.options;
     if (!(fps > 0)) return;
-    const wait = this.start + ((end - 1) / fps) * 1000 - performance.now();
+    const wait = this.start + ((end - 1 - this.first) / fps) * 1000 - performance.now();
     if (wait > 0) await sleep(wait, undefined, { signal }).catch(() => undefined);
   }
 
@@ -191,7 +228,7 @@ class FrameLoop {
         for (const warning of status?.warnings ?? []) this.options.onWarning?.(`${run.node.key}: ${warning}`);
       }
     }
-    this.options.onProgress?.({ done: this.done, frames: this.options.frames, seconds: (now - this.start) / 1000, status: this.status });
+    this.options.onProgress?.({ first: this.first, done: this.done, frames: this.options.frames, seconds: (now - this.start) / 1000, status: this.status });
   }
 
   /** Reads what the sinks get; their encoding and writing overlaps the following frames. */
@@ -205,7 +242,7 @@ class FrameLoop {
       const data = await this.plan.read(buffer, 0, buffer.bytes);
       await sink.pending;
       const index = this.files.push('') - 1; // its place in the list, however long writing takes
-      sink.pending = Promise.resolve(instance.write?.({ shape, data }, frame)).then((file) => this.noteFile(index, file));
+      sink.pending = Promise.resolve(instance.write?.({ shape, data }, frame)).then((file) => this.noteFile(index, file), (error: unknown) => this.noteFailure(error));
       sink.pending.catch(() => undefined); // thrown where it is awaited next
     }
   }
@@ -216,6 +253,12 @@ class FrameLoop {
     this.options.onWritten?.(file);
   }
 
+  /** Training goes on without an output that can't be written; a run that only converts has no reason to. */
+  private noteFailure(error: unknown): void {
+    if (!(error instanceof OutputError) || !trains(this.nodes)) throw error;
+    if (this.failures.push(error) === 1) this.options.onWarning?.(`${error.format()}\n  the run goes on`);
+  }
+
   private async finishWriting(): Promise<void> {
     for (const result of await Promise.allSettled(this.sinks.map((s) => s.pending))) if (result.status === 'rejected') throw result.reason;
   }
@@ -223,14 +266,15 @@ class FrameLoop {
   /** After an error in mid-run (a missing file of a sequence): keeps what was computed. The first error is the one to report. */
   private async rescue(): Promise<void> {
     try {
+      if (this.done > this.first) await this.checkpoint();
       if (this.written < this.done) await this.writeSinks();
     } catch {
       // The device is gone or the sink was what failed.
     }
-    await Promise.allSettled(this.sinks.map((s) => s.pending));
+    await Promise.allSettled([...this.sinks.map((s) => s.pending), this.options.checkpoints?.settle()]);
   }
 
-  private async timed(stage: 'sources' | 'sinks', work: () => Promise<void>): Promise<void> {
+  private async timed(stage: 'sources' | 'sinks' | 'checkpoints', work: () => Promise<void>): Promise<void> {
     const begin = performance.now();
     await work();
     this.stages[stage] += (performance.now() - begin) / 1000;

@@ -158,6 +158,15 @@ export class ParamValues implements ParamReader {
     return this.get(name).keys.some((keys) => keys?.some((key) => key.value !== keys[0]?.value) ?? false);
   }
 
+  /** Every parameter, defaults included: its value as a `param:` line has it, its keyframes by index. */
+  all(): { name: string; value: string; keys: { index: number; key: Key }[] }[] {
+    return [...this.values].map(([name, { spec, numbers, text, keys }]) => ({
+      name,
+      value: spec.type === 'string' || spec.type === 'enum' ? text : numbers.join(':'),
+      keys: keys.flatMap((of, index) => (of ?? []).map((key) => ({ index, key }))),
+    }));
+  }
+
   /** The first frame after `frame`, before `limit`, in which some animated value differs from the frame before; `limit` if none. */
   nextChange(frame: number, limit: number): number {
     const animated = [...this.values.keys()].filter((name) => this.isAnimated(name));

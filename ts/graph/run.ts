@@ -2,7 +2,10 @@
 
 import { dirname } from 'node:path';
 import { readCfg, readLines } from '../cfg/read.js';
+import { Checkpoints, resumeHint, type CheckpointOptions } from '../checkpoint/checkpoints.js';
+import { graphLines, graphText } from '../checkpoint/graph-lines.js';
 import type { Statement } from '../cfg/statement.js';
+import { GpuError, InputError } from '../errors.js';
 import type { Device, DeviceInfo } from '../gpu/types.js';
 import { DevicePlan, type SpirvLoader } from './device-plan.js';
 import { runFrames, type LoopOptions, type LoopResult } from './frame-loop.js';
@@ -31,9 +34,14 @@ export interface CheckedGraph {
   graph: Graph;
   /** The modules that run, in order. */
   run: RunNode[];
+  file: string;
+  /** The statements, as a file. */
+  text: string;
+  /** Everything that decides what is computed, a line each: two graphs with the same lines compute the same. */
+  lines: string[];
 }
 
-export interface RunOptions extends GraphSource, PlanOptions, Partial<Omit<LoopOptions, 'frames' | 'onSlice'>> {
+export interface RunOptions extends GraphSource, PlanOptions, Partial<Omit<LoopOptions, 'frames' | 'onSlice' | 'checkpoints'>> {
   /** Called once the graph is found right. The caller closes the device. */
   device: () => Promise<Device> | Device;
   loadSpirv: SpirvLoader;
@@ -42,6 +50,8 @@ export interface RunOptions extends GraphSource, PlanOptions, Partial<Omit<LoopO
   onPlan?: (plan: Plan, graph: CheckedGraph) => void;
   /** After each slice of frames, with the device idle. */
   onSlice?: (framesDone: number, access: RunAccess) => Promise<void> | void;
+  /** Keeps checkpoints, goes on from one; without it the run does neither. */
+  checkpoint?: CheckpointOptions;
   /** After the last frame, before the buffers go. */
   inspect?: (access: RunAccess) => Promise<void> | void;
 }
@@ -59,6 +69,8 @@ export interface RunAccess {
 
 export interface RunSummary extends LoopResult {
   frames: number;
+  /** The newest checkpoint. */
+  checkpoint?: { path: string; frame: number };
   /** Seconds of each stage before the frames. */
   startup: { check: number; device: number; plan: number; pipelines: number };
   /** GPU nanoseconds a frame of each step (with timestamps). */
@@ -78,7 +90,7 @@ export async function checkGraph(source: GraphSource): Promise<CheckedGraph> {
   const graph = buildGraph(statements, source.registry, lenient);
   const run = await findShapes(graph, runOrder(graph), source.graphDir ?? dirname(source.file), warn);
   for (const { instance } of run) graph.frames = instance.frames?.() ?? graph.frames;
-  return { graph, run };
+  return { graph, run, file: source.file, text: graphText(statements), lines: graphLines(graph, run) };
 }
 
 /** The plan for a device, without running it. */
@@ -90,8 +102,20 @@ export function planGraph(checked: CheckedGraph, device: DeviceInfo): Plan {
 export async function runGraph(options: RunOptions): Promise<RunSummary> {
   const clock = new Clock();
   const checked = await checkGraph(options);
+  const check = clock.lap();
+  const warn = options.onWarning ?? (() => undefined);
+  const checkpoints = options.checkpoint && (await Checkpoints.open(checked, options.checkpoint, warn));
+  try {
+    return await runChecked(checked, options, checkpoints, clock, check);
+  } finally {
+    await checkpoints?.close();
+  }
+}
+
+async function runChecked(checked: CheckedGraph, options: RunOptions, checkpoints: Checkpoints | undefined, clock: Clock, check: number): Promise<RunSummary> {
   const { graph, run } = checked;
-  const startup = { check: clock.lap(), device: 0, plan: 0, pipelines: 0 };
+  const startup = { check, device: 0, plan: 0, pipelines: 0 };
+  if (checkpoints?.complete) return { ...nothingDone, first: graph.frames, done: graph.frames, stopped: false, frames: graph.frames, startup, checkpoint: checkpoints.last };
   const device = await options.device();
   startup.device = clock.lap();
   options.onStage?.('plan');
@@ -101,9 +125,11 @@ export async function runGraph(options: RunOptions): Promise<RunSummary> {
   options.onStage?.('pipelines');
   const devicePlan = await DevicePlan.create(plan, device, options.loadSpirv, options.signal);
   startup.pipelines = clock.lap();
-  if (devicePlan === undefined) return { ...nothingDone, frames: graph.frames, startup };
+  const first = checkpoints?.first ?? 0;
+  if (devicePlan === undefined) return { ...nothingDone, first, done: first, frames: graph.frames, startup };
   options.onStage?.('frames');
   try {
+    checkpoints?.attach(devicePlan, device);
     const access = runAccess(run, devicePlan);
     const { onSlice, inspect } = options;
     const result = await runFrames(run, devicePlan, device, {
@@ -111,18 +137,29 @@ export async function runGraph(options: RunOptions): Promise<RunSummary> {
       frames: graph.frames,
       fps: graph.fps,
       lastFrameOnly: options.lastFrameOnly ?? false,
+      checkpoints,
       onSlice: onSlice && ((done) => onSlice(done, access)),
     });
     await inspect?.(access);
     const memory = { bytes: devicePlan.bytes, pieces: devicePlan.memoryTable() };
-    return { ...result, frames: graph.frames, startup, stepNs: stepTimes(devicePlan, result.opNs), memory };
+    return { ...result, frames: graph.frames, startup, stepNs: stepTimes(devicePlan, result.opNs), memory, checkpoint: checkpoints?.last };
+  } catch (error) {
+    throw checkpoints ? withResumeHint(error, checkpoints) : error;
   } finally {
     devicePlan.destroy();
   }
 }
 
+/** What broke off the frames, with where the run can go on. */
+function withResumeHint(error: unknown, checkpoints: Checkpoints): unknown {
+  if ((!(error instanceof GpuError) && !(error instanceof InputError)) || error.code.startsWith('CKPT_')) return error;
+  const { code, message, place } = error;
+  const hint = [error.hint, resumeHint(checkpoints)].filter((text) => text !== undefined).join('\n  ');
+  return error instanceof GpuError ? new GpuError(code, message, { place, cause: error, hint }) : new InputError(code, message, { place, cause: error, hint });
+}
+
 /** Stopped before the first frame. */
-const nothingDone = { done: 0, seconds: 0, stopped: true, files: [], stages: { device: 0, sources: 0, sinks: 0 }, stepNs: [], memory: { bytes: 0, pieces: [] } };
+const nothingDone = { first: 0, done: 0, seconds: 0, stopped: true, files: [], stages: { device: 0, sources: 0, sinks: 0, checkpoints: 0 }, stepNs: [], memory: { bytes: 0, pieces: [] } };
 
 function stepTimes(devicePlan: DevicePlan, opNs: readonly number[] = []): RunSummary['stepNs'] {
   return devicePlan.opSteps.flatMap((step, i) => {

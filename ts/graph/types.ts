@@ -170,6 +170,28 @@ export interface Status {
   warnings?: string[];
 }
 
+/** A buffer of a checkpoint, named for people and other programs. */
+export interface StateTensor {
+  buffer: PlanBuffer;
+  /** Unique in its module: "master". */
+  name: string;
+  type: 'f16' | 'f32' | 'u32' | 'u8';
+  shape: number[];
+  /** The first dimension may differ from a checkpoint's (a history of more frames): what both have is restored. */
+  grows?: boolean;
+  /** What the words mean, where they are no array of numbers of a kind. */
+  values?: (bytes: Uint8Array) => Record<string, number>;
+}
+
+/** What a checkpoint holds of a module. Every persistent buffer that a step writes is saved anyhow, named or not. */
+export interface ModuleState {
+  /** Names for buffers; those named here that only the host writes are saved too. */
+  tensors?: StateTensor[];
+  /** What the module keeps on the host that is no function of the frame's number: a JSON value, and taking it back. */
+  save?: () => unknown;
+  restore?: (value: unknown) => void;
+}
+
 export interface ModuleInstance {
   /**
    * The shapes of the outputs; checks parameters and inputs, reads headers of files. Throws InputError. No GPU.
@@ -180,7 +202,14 @@ export interface ModuleInstance {
   frames?(): number | undefined;
   /** Adds buffers and nodes to the plan. */
   build(ctx: BuildContext): void;
-  /** Before frame `frame`; needed where a source or an animated parameter changes. Frame 0 always gets it. */
+  /** After `shapes`: whether a run with this module computes something that must not be lost: it then keeps checkpoints unless told not to. */
+  trains?(): boolean;
+  /** After `build`. */
+  state?(): ModuleState;
+  /**
+   * Before frame `frame`; needed where a source or an animated parameter changes. The first frame that runs always gets it: frame 0, or the one that a run goes on
+   * with from a checkpoint. What it writes must follow from the frame's number alone.
+   */
   beforeFrame?(ctx: FrameContext, frame: number): Promise<void> | void;
   /** True where `beforeFrame` must be called before this frame (later than 0): ends a submit there. */
   changesAt?(frame: number): boolean;

@@ -3,7 +3,7 @@
 import { InputError } from '../../errors.js';
 import { fromHalf, toHalf } from '../../formats/half.js';
 import type {
-  BuildContext, FrameContext, InstanceInfo, ModuleInstance, ModuleType, PlanBuffer, PortShape, ShapeContext, Status,
+  BuildContext, FrameContext, InstanceInfo, ModuleInstance, ModuleState, ModuleType, PlanBuffer, PortShape, ShapeContext, Status,
 } from '../../graph/types.js';
 import { initialWeights } from '../../model/init.js';
 import { outputsOf, parseWeightsText, weightCount, weightsText, type ModelSpec } from '../../model/spec.js';
@@ -300,6 +300,27 @@ export class KpnT implements ModuleInstance {
 
   async present(ctx: FrameContext): Promise<void> {
     await this.pictures?.present(ctx);
+  }
+
+  trains(): boolean {
+    return !this.frozen;
+  }
+
+  state(): ModuleState {
+    const { width, layers } = this.model;
+    const { master, moment1, moment2, weights, rounded, history, state } = this.kept;
+    const matrices = [layers + 1, width, width]; // (layer, out, in)
+    return {
+      tensors: [
+        { buffer: weights, name: 'w', type: 'f16', shape: matrices },
+        { buffer: master, name: 'master', type: 'f32', shape: matrices },
+        { buffer: moment1, name: 'moment1', type: 'f32', shape: matrices },
+        { buffer: moment2, name: 'moment2', type: 'f32', shape: matrices },
+        { buffer: rounded, name: 'rounded', type: 'f32', shape: matrices },
+        { buffer: history, name: 'history', type: 'f32', shape: [history.bytes / 4], grows: true },
+        { buffer: state, name: 'state', type: 'u32', shape: [STATE_BYTES / 4], values: (bytes) => ({ ...readState(bytes) }) },
+      ],
+    };
   }
 
   /** The state on the device as it is now. */
