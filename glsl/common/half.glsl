@@ -20,7 +20,12 @@ float roundToHalf(float v) {
   return uintBitsToFloat(rounded | (bits & 0x80000000u));
 }
 
+#if defined(PATH_KHR) || defined(PATH_NV)
+// Where there are numbers of 16 bits, the conversion to them: one instruction, which rounds to nearest.
+uint packHalf(vec2 v) { return packFloat2x16(f16vec2(v)); }
+#else
 uint packHalf(vec2 v) { return packHalf2x16(PACK_ROUNDS ? v : vec2(roundToHalf(v.x), roundToHalf(v.y))); }
+#endif
 uvec2 packHalf4(vec4 v) { return uvec2(packHalf(v.xy), packHalf(v.zw)); }
 
 #endif
