@@ -182,10 +182,16 @@ export class KpnT implements ModuleInstance {
     // Forward.
     addPyramid(node, m, g, variant, geo, input, mip, image);
     ctx.node({ label: 'fwd', kernel: 'kpn/fwd', ...layers, uses: [geo, r(noise), r(image), r(mip), layerWeights, w(act), w(out), w(filtered)] });
-    if (this.cascadeByTile(ctx)) {
-      node('cascade', 'cascade', undefined, { groups: [g.tiles, 1, 1], local: cascadeSize(g) }, [
+    if (this.risesByBlocks(ctx)) {
+      const { width, height } = g.levels[1]!;
+      node('rise', 'rise', undefined, { groups: [ceilDiv(width, RISE_BLOCK), ceilDiv(height, RISE_BLOCK), g.tiles], local: RISE_LOCAL }, [
         geo, r(noise), r(filtered), r(mip), r(ref), w(combined), w(diff), w(gradient), w(ctx.output('output')),
       ]);
+      const place = g.levels[2]!.width * g.levels[2]!.height; // for levels === 2 that of nothing
+      const { maxComputeWorkGroupInvocations: invocations, maxComputeSharedMemorySize: shared } = ctx.device.limits;
+      const local = 32 * ceilDiv(place, 32);
+      if (m.levels > 2 && local <= invocations && FALL_BYTES * local <= shared) node('fall', 'fall', undefined, { groups: [g.tiles, 1, 1], local }, [geo, r(filtered), rw(gradient)]);
+      else for (let i = 1; i + 1 < m.levels; ++i) node(`dup ${i}`, 'dup', 'f32', level(i + 1), [geo, r(filtered), rw(gradient)], push(i));
     } else {
       addCombining(node, m, g, variant, geo, mip, { filtered, coarse, combined, diff, output: ctx.output('output') });
       node('loss', 'loss', undefined, level(0), [geo, r(noise), r(combined), r(ref), w(gradient)]);
@@ -259,19 +265,16 @@ export class KpnT implements ModuleInstance {
     return { ...gradientLaunch(path, ctx.device, spec, width, layers, pixels, ctx.frames), ...(f32 ? { variant: 'f32' } : {}) };
   }
 
-  /** Whether a workgroup takes a tile through all levels (glsl/kpn/cascade.comp), which GPUs gain by: a tile's levels are small. */
-  private cascadeByTile(ctx: BuildContext): boolean {
+  /** Whether `rise` and `fall` stand for up, loss and dup: GPUs gain, because a tile's levels are small and a dispatch each costs more than their pixels. */
+  private risesByBlocks(ctx: BuildContext): boolean {
     const m = this.model;
     const asked = ctx.params.string('cascade');
     if (asked === 'level' || (asked === 'auto' && ctx.device.type === 'cpu')) return false;
-    const { maxComputeWorkGroupInvocations: invocations, maxComputeSharedMemorySize: shared } = ctx.device.limits;
-    const size = cascadeSize(this.geometry);
     const reason = this.derivTargets ? 'derivatives are checked in f32' : m.combine === 'postdiff' ? 'combine is postdiff'
       : m.chroma ? 'chroma is 1' : m.context === 'guide' ? 'context is guide' : m.levels < 2 ? 'there is one level'
-        : size > invocations || CASCADE_BYTES * size > shared ? `level 1 of a tile has ${this.geometry.levels[1]!.width * this.geometry.levels[1]!.height} pixels, and ${ctx.device.name} has workgroups of ${Math.min(invocations, Math.floor(shared / CASCADE_BYTES))}`
-          : undefined;
-    if (reason !== undefined && asked === 'tile')
-      throw new InputError('NO_CASCADE', `kpn-t:${ctx.info.inst}: cascade tile is not possible, because ${reason}`, { place: ctx.params.place('cascade'), hint: 'leave cascade at auto' });
+        : ctx.device.limits.maxComputeWorkGroupInvocations < RISE_LOCAL ? `${ctx.device.name} has workgroups of ${ctx.device.limits.maxComputeWorkGroupInvocations}` : undefined;
+    if (reason !== undefined && asked === 'block')
+      throw new InputError('NO_CASCADE', `kpn-t:${ctx.info.inst}: cascade block is not possible, because ${reason}`, { place: ctx.params.place('cascade'), hint: 'leave cascade at auto' });
     return reason === undefined;
   }
 
@@ -350,10 +353,11 @@ export class KpnT implements ModuleInstance {
   }
 }
 
-/** Shared memory of `cascade`, for an invocation. */
-const CASCADE_BYTES = 24;
-/** Invocations of `cascade`: one for each pixel of level 1, in full subgroups. */
-const cascadeSize = (g: Geometry): number => ceilDiv(g.levels[1]!.width * g.levels[1]!.height, 32) * 32;
+/** Pixels of level 1 each way, and invocations, of a workgroup of glsl/kpn/rise.comp. */
+const RISE_BLOCK = 8;
+const RISE_LOCAL = 160;
+/** Shared memory of glsl/kpn/fall.comp, for an invocation. */
+const FALL_BYTES = 24;
 
 const sizeOf = (s: PortShape): string => `${s.width}x${s.height}${s.count > 1 ? ` x ${s.count} tiles` : ''}`;
 
@@ -385,7 +389,7 @@ export const kpnT: ModuleType = {
     { name: 'deriv', type: 'int', default: 0, min: 0, max: 2, doc: 'checks derivatives instead of training, with frame 0\'s tile in every frame; sets the number of frames. 1: frame n takes the central difference of the loss by weight n - 1, in f32; 2: the gradient alone, as training computes it' },
     { name: 'dstep', type: 'float', default: DEFAULT_STEP, min: 1e-6, max: 1, doc: 'with deriv:1: by how much a weight is changed' },
     { name: 'dsample', type: 'int', default: 0, min: 0, doc: 'with deriv:1: only so many random weights of each matrix; 0: all' },
-    { name: 'cascade', type: 'enum', values: ['auto', 'level', 'tile'], default: 'auto', doc: 'up and down the levels by a dispatch for each, or one for all, a workgroup a tile; auto: what is faster, where it is possible' },
+    { name: 'cascade', type: 'enum', values: ['auto', 'level', 'block'], default: 'auto', doc: 'up and down the levels with a dispatch for each level, or with one for all, by blocks of pixels; auto: what is faster, where it is possible' },
     { name: 'gradient', type: 'enum', values: ['auto', 'split', 'fused'], default: 'auto', doc: 'the weights\' gradient by a kernel of its own, or in the pass back through the layers; auto: what is faster, where it is possible' },
     ...modelParams,
   ],
