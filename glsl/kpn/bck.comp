@@ -1,11 +1,13 @@
 // bck: from dE/dO of every pixel through apply and the layers to dE/dK and dE/dA (SPEC 2: dup's pointwise part, dapply, bck).
 // What is stored is scaled against underflow in f16 by the state's scale. -DFUSED: and dE/dw, in place of mulw; dE/dA is not stored.
+// -DONLY_DK: dE/dK alone, for mlpbck.
 //! variant plain -DPATH_PLAIN=1
 //! variant plain.rolled -DPATH_PLAIN=1 -DROLLED=1
 //! variant f32 -DPATH_PLAIN=1 -DROLLED=1 -DF32=1
 //! variant khr -DPATH_KHR=1 vulkan1.3
 //! variant khr.rolled -DPATH_KHR=1 -DROLLED=1 vulkan1.3
 //! variant nv -DPATH_NV=1 vulkan1.3
+//! variant dK -DPATH_PLAIN=1 -DONLY_DK=1
 //! variant fused.khr -DPATH_KHR=1 -DFUSED=1 vulkan1.3
 //! variant fused.khr.rolled -DPATH_KHR=1 -DROLLED=1 -DFUSED=1 vulkan1.3
 //! variant fused.nv -DPATH_NV=1 -DFUSED=1 vulkan1.3
@@ -72,7 +74,13 @@ void putKernelGradient(uint p) {
   }
 }
 
-#ifdef FUSED
+#ifdef ONLY_DK
+#define STORE_DK(at, word) dAct[at] = word
+void main() {
+  putKernelGradient(panelSelect(0));
+  PANEL_KEEP(STORE_DK, 0, OUTPUTS)
+}
+#elif defined(FUSED)
 void panelFill() {
   UNROLL for (uint turn = 0; turn < TURNS; ++turn) putKernelGradient(panelSelect(turn));
 }

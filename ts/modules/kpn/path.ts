@@ -116,6 +116,8 @@ export const pixelsPerGroup = (path: LayerPath, { spec }: Launch): number => (pa
 /** mulw: how many partial sums it leaves, and its launch. */
 export interface GradientLaunch extends Launch {
   parts: number;
+  /** Fused: dE/dK comes from a kernel of its own, because both together need more registers than there are. */
+  apart?: boolean;
 }
 
 /** mulw over `pixels` pixels. */
@@ -148,6 +150,8 @@ export function gradientLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['
 
 /** f32 sums that an invocation can hold through a pass: half of what GPUs have registers for. */
 const MOST_SUMS = 128;
+/** f32 sums that leave registers for apply's gradient in the same kernel. */
+const FEW_SUMS = 32;
 
 /**
  * bck with dE/dw in the same pass (glsl/common/panel_gradient.glsl); undefined where that is not possible: on the plain path, and
@@ -168,7 +172,7 @@ export function fusedLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spe
   const parts = Math.ceil(pixels / (batch * runs));
   return {
     variant: `fused.${variantOf(path, info, pixels * frames)}`, spec: { ...spec, ...tileSpec(info, path.tile, perGroup), 17: runs, 23: panel, 24: width },
-    groups: [parts, 1, 1], parts, ...subgroups(info),
+    groups: [parts, 1, 1], parts, apart: sums(perGroup) > FEW_SUMS, ...subgroups(info),
   };
 }
 
