@@ -1,7 +1,7 @@
 // kpn/bck: from dE/dO through apply and the layers to dE/dK and dE/dA (SPEC 2), on every path; fused: to the parts of dE/dw.
 import { useDevice } from '../unit/gpu-harness.js';
 import { batchOf, caseOf, without } from './batch.js';
-import { nodesOf, runNodes } from './harness.js';
+import { nodesOf, runKernel, runNodes } from './harness.js';
 import { testKernel } from './kernel-test.js';
 import { LAYER_VARIANTS, PATHS } from './paths.js';
 import { Tensors, checkBck, checkParts, onLevels } from './step-check.js';
@@ -34,10 +34,25 @@ describe.each(fused.length ? fused : [['fused', 'none'] as const])('variant %s',
       const one = { ...split, params: { gradient: 'fused' } };
       const [node] = await nodesOf(gpu.device, one, /^bck$/);
       expect(node!.variant).toMatch(/^fused\./);
-      const parts = await runNodes(gpu.device, one, /^bck$/, without(batch, 'parts'));
+      // Where dE/dK comes from a kernel of its own it is given here, so that it is the split one's to the bit.
+      const dEdA = contents.get('dEdA')!;
+      const dK = dEdA.subarray(dEdA.byteLength - batch.contents.get('K')!.byteLength);
+      const parts = await runNodes(gpu.device, one, /^bck$/, without(batch, 'parts').set('dK', dK));
       checkParts(new Tensors(split, new Map([...contents, ['parts', parts.get('parts')!]]), batch.scale));
     }
   });
+});
+
+/** dE/dK by a kernel of its own, which fused takes where there are too many sums: here by the node of a split graph. */
+test.each(models.map((m) => [Object.values(m).join(' '), m] as const))('variant dK: %s', async (_, model) => {
+  const c = caseOf(model, [13, 9], 3, { path: 'plain' });
+  const [split] = await nodesOf(gpu.device, c, /^bck$/);
+  const bytes = batchOf(c).contents.get('K')!.byteLength;
+  const uses = split!.uses.map((use) => (use.name === 'dEdA' ? { ...use, bytes } : use));
+  const batch = batchOf(c);
+  const result = await runKernel(gpu.device, { ...split!, variant: 'dK', uses }, without(batch, 'dEdA'));
+  const onlyK = { ...c, model: { ...c.model, layers: 0 } }; // then dEdA holds nothing but dE/dK
+  onLevels(checkBck, new Tensors(onlyK, result, batch.scale));
 });
 
 test('asked for where it is not possible, it says why', async () => {
