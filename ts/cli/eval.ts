@@ -9,9 +9,10 @@ import { encodePicture } from '../formats/picture.js';
 import { loadSpirv } from '../gpu/index.js';
 import { listPictures } from '../pictures/read.js';
 import { readWeights } from '../quality/denoiser.js';
-import { evaluate, meanLevels, part, PROTOCOL_CROP, PROTOCOL_SEED, type Compared, type LevelScores, type Size } from '../quality/evaluate.js';
-import type { Encoding, RgbaPicture, Scores } from '../quality/metrics.js';
+import { evaluate, meanLevels, part, PROTOCOL_CROP, PROTOCOL_SEED, type Compared, type Size } from '../quality/evaluate.js';
+import type { RgbaPicture } from '../quality/metrics.js';
 import { NAMED_LEVELS, parseLevels, parseProfile, type NoiseLevel } from '../quality/noise.js';
+import { scoreTable } from '../quality/table.js';
 import { Log } from './log.js';
 import { deviceOptions, openDevice, wholeNumber, type CommonOptions } from './session.js';
 
@@ -102,8 +103,8 @@ async function runEval(paths: readonly string[], flags: EvalFlags): Promise<void
     } else {
       print(`${pictures.length} picture${pictures.length === 1 ? '' : 's'}, ${crop ? `top left ${crop.width}x${crop.height}` : 'whole'}; PSNR in dB and SSIM, sRGB-encoded / linear`);
       const titles = ['noise', 'noisy', ...names];
-      print(table(titles, means));
-      if (flags.pictures) for (const p of pictures) print(`\n${p.file}, ${p.width}x${p.height}\n${table(titles, p.levels)}`);
+      print(scoreTable(titles, means));
+      if (flags.pictures) for (const p of pictures) print(`\n${p.file}, ${p.width}x${p.height}\n${scoreTable(titles, p.levels)}`);
     }
     for (const message of device.validationMessages()) log.warn(`validation: ${message}`);
   } finally {
@@ -117,17 +118,6 @@ const print = (text: string): void => void process.stdout.write(`${text}\n`);
 function labels(files: readonly string[]): string[] {
   const short = files.map((f) => basename(f, '.lut'));
   return new Set(short).size === short.length ? short : [...files];
-}
-
-const encodings: readonly Encoding[] = ['srgb', 'linear'];
-const both = (scores: Scores, digits: number, key: 'psnr' | 'ssim'): string => encodings.map((e) => (Number.isNaN(scores[e][key]) ? '-' : scores[e][key].toFixed(digits))).join(' / ');
-const cell = (scores: Scores): string => `${both(scores, 2, 'psnr')}  ${both(scores, 4, 'ssim')}`;
-
-/** Rows of levels, columns of the noisy picture and the weights. */
-function table(titles: readonly string[], levels: readonly LevelScores[]): string {
-  const rows = [titles, ...levels.map((l) => [l.level, ...[l.noisy, ...l.denoised].map(cell)])];
-  const widths = titles.map((_, i) => Math.max(...rows.map((r) => r[i]!.length)));
-  return rows.map((r) => r.map((c, i) => c.padEnd(widths[i]!)).join('   ').trimEnd()).join('\n');
 }
 
 async function prepareFolder(folder: string): Promise<void> {

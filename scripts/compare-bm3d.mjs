@@ -1,0 +1,145 @@
+// Weights beside the classical denoisers, by the protocol of docs/quality.md: non-local means and CBM3D, both told the noise, on the
+// very pictures that the weights get.
+//   node scripts/compare-bm3d.mjs [-w W.lut]... [--methods nlm,bm3d] [--levels low,mid,high] [--pictures] [--json] PICTURES...
+// After npm run build. Debian: apt install gcc python3-numpy python3-scipy python3-pywt python3-skimage. CBM3D takes 7 s a
+// megapixel and level on one core; the methods run on all cores (--jobs N: on N).
+import { execFile, execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { parseArgs, promisify } from 'node:util';
+import { root } from './run.mjs';
+
+const dist = (file) => import(join(root, 'dist', file));
+const { decodePfm, encodePfm } = await dist('formats/pfm.js');
+const { listPictures } = await dist('pictures/read.js');
+const { readWeights } = await dist('quality/denoiser.js');
+const { evaluate, meanLevels, openClean, PROTOCOL_CROP, PROTOCOL_SEED } = await dist('quality/evaluate.js');
+const { Reference } = await dist('quality/metrics.js');
+const { addNoise, NAMED_LEVELS, parseLevels } = await dist('quality/noise.js');
+const { scoreTable } = await dist('quality/table.js');
+
+const tool = join(root, 'scripts', 'classics', 'classics.py');
+const titles = { nlm: 'non-local means', bm3d: 'CBM3D' };
+
+function usage(message) {
+  console.error(`compare-bm3d: ${message}\nusage: node scripts/compare-bm3d.mjs [-w W.lut]... [--methods nlm,bm3d] [--levels low,mid,high] [--jobs N] [--pictures] [--json] PICTURES...`);
+  process.exit(2);
+}
+
+/** A Python that has what the tool needs: the first in the path may be a private one. */
+function findPython() {
+  const needs = 'import numpy, scipy, pywt, skimage';
+  for (const python of ['python3', '/usr/bin/python3']) {
+    try {
+      execFileSync(python, ['-c', needs], { stdio: 'ignore' });
+      return python;
+    } catch {
+      // the next one
+    }
+  }
+  return usage('no python3 has numpy, scipy, pywt and skimage (Debian: apt install gcc python3-numpy python3-scipy python3-pywt python3-skimage)');
+}
+
+function readOptions() {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: {
+        weights: { type: 'string', short: 'w', multiple: true, default: [] },
+        methods: { type: 'string', default: 'nlm,bm3d' },
+        levels: { type: 'string' },
+        jobs: { type: 'string', default: String(availableParallelism()) },
+        pictures: { type: 'boolean' },
+        json: { type: 'boolean' },
+      },
+    });
+    const methods = values.methods.split(',');
+    const odd = methods.find((m) => !(m in titles));
+    if (odd !== undefined) usage(`no method "${odd}": there is nlm, bm3d`);
+    if (positionals.length === 0) usage('no pictures');
+    if (!/^[1-9]\d?$/.test(values.jobs)) usage(`--jobs can't be "${values.jobs}"`);
+    return { ...values, methods, paths: positionals, jobs: Number(values.jobs) };
+  } catch (error) {
+    return usage(error.message);
+  }
+}
+
+/** The scores of each job, in order, so many at once. */
+async function inParallel(jobs, most) {
+  const results = [];
+  const queue = jobs.map((job, i) => async () => void (results[i] = await job()));
+  const worker = async () => {
+    for (let job = queue.shift(); job; job = queue.shift()) await job();
+  };
+  await Promise.all(Array.from({ length: most }, worker));
+  return results;
+}
+
+/** What a method makes of a noisy picture. */
+async function denoise(python, folder, method, noisy, { a, b }, name) {
+  const [input, output] = ['in', 'out'].map((what) => join(folder, `${name}-${what}.pfm`));
+  writeFileSync(input, encodePfm(noisy.width, noisy.height, noisy.rgba, 4));
+  await promisify(execFile)(python, [tool, method, input, `${a}:${b}`, output]);
+  const { width, height, rgba } = decodePfm(readFileSync(output), output);
+  rmSync(input);
+  rmSync(output);
+  return { width, height, rgba };
+}
+
+async function classics(python, files, levels, methods, most, warn) {
+  const folder = mkdtempSync(join(tmpdir(), 'vkpn-classics-'));
+  try {
+    const pictures = [];
+    for (const [i, file] of files.entries()) {
+      const clean = await openClean(file, PROTOCOL_CROP, warn);
+      const reference = new Reference(clean);
+      const jobs = levels.flatMap((level) => methods.map((method) => async () => {
+        const noisy = addNoise(clean, level, PROTOCOL_SEED);
+        return reference.scores(await denoise(python, folder, method, noisy, level, `${i}-${level.name.replace(':', '_')}-${method}`));
+      }));
+      const scores = await inParallel(jobs, most);
+      pictures.push({
+        file, width: clean.width, height: clean.height,
+        levels: levels.map((level, k) => ({ level: level.name, noisy: reference.scores(addNoise(clean, level, PROTOCOL_SEED)), denoised: scores.slice(k * methods.length, (k + 1) * methods.length) })),
+      });
+    }
+    return pictures;
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Columns of the weights before those of the classics. */
+async function withWeights(pictures, files, levels, names, warn) {
+  if (names.length === 0) return pictures;
+  const { loadSpirv, listDevices, openDevice } = await dist('gpu/index.js');
+  const { chooseDevice } = await dist('cli/device-choice.js');
+  const device = openDevice({ index: chooseDevice(listDevices()).index });
+  try {
+    const weights = await Promise.all(names.map(readWeights));
+    const ours = await evaluate({ device, load: loadSpirv, files, weights, levels, crop: PROTOCOL_CROP, seed: PROTOCOL_SEED, warn });
+    return pictures.map((p, i) => ({ ...p, levels: p.levels.map((l, k) => ({ ...l, denoised: [...ours[i].levels[k].denoised, ...l.denoised] })) }));
+  } finally {
+    device.close();
+  }
+}
+
+try {
+  const options = readOptions();
+  const levels = options.levels === undefined ? NAMED_LEVELS : parseLevels(options.levels);
+  const files = await listPictures(options.paths);
+  const warned = new Set();
+  const warn = (message) => void (warned.has(message) || (warned.add(message), console.error(`warning: ${message}`)));
+  const pictures = await withWeights(await classics(findPython(), files, levels, options.methods, options.jobs, warn), files, levels, options.weights, warn);
+  const columns = ['noise', 'noisy', ...options.weights.map((w) => basename(w, '.lut')), ...options.methods.map((m) => titles[m])];
+  if (options.json) console.log(JSON.stringify({ columns: columns.slice(2), mean: meanLevels(pictures), pictures }, null, 2));
+  else {
+    console.log(`${pictures.length} pictures, top left ${PROTOCOL_CROP.width}x${PROTOCOL_CROP.height}; PSNR in dB and SSIM, sRGB-encoded / linear`);
+    console.log(scoreTable(columns, meanLevels(pictures)));
+    if (options.pictures) for (const p of pictures) console.log(`\n${p.file}\n${scoreTable(columns, p.levels)}`);
+  }
+} catch (error) {
+  console.error(`compare-bm3d: ${error.format?.() ?? error.stack}`);
+  process.exit(error.exitCode ?? 1);
+}
