@@ -2,6 +2,7 @@
 // matrices) under the validation layer. The last line counts everything: "N passed, N failed". See docs/testing.md.
 //   npm test -- PATTERN…             only jest, only test files whose path matches, on the first driver
 //   npm test -- --second PATTERN…    the same on the second driver, validated
+//   npm test -- --gpu-assisted PATTERN…   the same, with GPU-assisted validation in place of core and synchronisation validation
 import { spawn } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -73,26 +74,39 @@ function listen(pipe) {
     });
 }
 
+/** What the layer validates: its settings, and what it must say of the control's mistakes (test/validation/control.mjs). */
+const VALIDATION = {
+  host: {
+    // Without the heuristic, what shaders read and write is not looked at.
+    settings: ['validate_core = true', 'validate_sync = true', 'syncval_shader_accesses_heuristic = true', 'report_flags = error,warn'],
+    control: 'a missing barrier', sees: /SYNC-HAZARD/,
+  },
+  assisted: {
+    // It warns of the features that it switches on for itself.
+    settings: ['validate_core = false', 'gpuav_enable = true', 'report_flags = error', 'message_id_filter = WARNING-GPU-Assisted-Validation'],
+    control: 'a write past the end', sees: /out of bounds/i,
+  },
+};
+
 /**
- * The second driver, with core and synchronisation validation. Every process (jest's workers) has the layer write to one pipe: a
- * log file would be emptied by each new VkInstance.
+ * The second driver, with core and synchronisation validation, or GPU-assisted validation. Every process (jest's workers) has the
+ * layer write to one pipe: a log file would be emptied by each new VkInstance.
  * @returns jest's report, and what the layer said
  */
-async function runSecond(patterns) {
+async function runSecond(patterns, validation = VALIDATION.host) {
   const pipe = join(root, scratch, 'validation.pipe');
   const settings = join(root, scratch, 'vk_layer_settings.txt');
   await run('mkfifo', [pipe]);
-  // Without the heuristic, what shaders read and write is not looked at.
-  const lines = ['validate_core = true', 'validate_sync = true', 'syncval_shader_accesses_heuristic = true', 'report_flags = error,warn', 'debug_action = VK_DBG_LAYER_ACTION_LOG_MSG', `log_filename = ${pipe}`];
+  const lines = [...validation.settings, 'debug_action = VK_DBG_LAYER_ACTION_LOG_MSG', `log_filename = ${pipe}`];
   writeFileSync(settings, lines.map((line) => `khronos_validation.${line}\n`).join(''));
   const env = { VK_INSTANCE_LAYERS: 'VK_LAYER_KHRONOS_validation', VK_LAYER_SETTINGS_PATH: settings, VKPN_VALIDATION_PIPE: pipe };
   const select = (command) => ['-c', `. .lavapipe/env.sh && exec ${command} "$@"`, 'bash'];
 
-  title('validation layer: does it see a missing barrier?');
+  title(`validation layer: does it see ${validation.control}?`);
   let stop = listen(pipe);
   const control = await run('bash', [...select('node'), 'test/validation/control.mjs'], { env, quiet: true });
   const said = await stop();
-  const seen = control.code === 0 && said.includes('SYNC-HAZARD');
+  const seen = control.code === 0 && validation.sees.test(said);
   console.log(seen ? 'PASS it does' : `FAIL it does not, so its silence would mean nothing\n${control.output}${said}`);
   tally(seen);
 
@@ -155,13 +169,14 @@ function finish() {
 }
 
 const args = process.argv.slice(2);
-const second = args.includes('--second');
-const patterns = args.filter((word) => word !== '--second');
+const assisted = args.includes('--gpu-assisted');
+const second = assisted || args.includes('--second');
+const patterns = args.filter((word) => !['--second', '--gpu-assisted'].includes(word));
 
 if (second || patterns.length > 0) {
   await build();
   if (second) {
-    const { result, messages } = await runSecond(patterns.length > 0 ? patterns : SECOND_DRIVER);
+    const { result, messages } = await runSecond(patterns.length > 0 ? patterns : SECOND_DRIVER, assisted ? VALIDATION.assisted : VALIDATION.host);
     tallyJest(new Map(), outcomes(result));
     tallyValidation(messages);
   } else {
