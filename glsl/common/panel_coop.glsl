@@ -56,8 +56,10 @@ void stageRows(uint base, uint rows) {
   barrier();
 }
 
-void storeTile(Accumulator sum, uint m, uint n) {
-  matrixStore(HalfAccumulator(sum), slab, slabBase() + m * TILE_M * PITCH + n * TILE_N / 8, PITCH);
+#define storeTile(sum, m, n) { \
+  HalfAccumulator rounded; \
+  sumHalf(rounded, sum); \
+  matrixStore(rounded, slab, slabBase() + (m) * TILE_M * PITCH + (n) * TILE_N / 8, PITCH); \
 }
 
 // panel = w panel, by `activate` through the activation; the sums of a tile at a time.
@@ -71,16 +73,16 @@ void multiply(uint base, uint rows, bool activate) {
     uint count = min(STAGE_ROWS, rows - first);
     stageRows(base + first * WIDTH, count);
     UNROLL for (uint n = 0; n < count / TILE_N; ++n) {
-      Accumulator sum[MS];
-      UNROLL for (uint m = 0; m < MS; ++m) sum[m] = Accumulator(0.0);
+      SUMS(sum, MS);
+      UNROLL for (uint m = 0; m < MS; ++m) sumClear(sum[m]);
       UNROLL for (uint k = 0; k < KS; ++k) {
         MatrixB b;
         matrixLoad(b, stage, n * TILE_N * PITCH + k * TILE_K / 8, PITCH, COLUMNS);
-        UNROLL for (uint m = 0; m < MS; ++m) sum[m] = matrixMulAdd(a[m * KS + k], b, sum[m]);
+        UNROLL for (uint m = 0; m < MS; ++m) sumAdd(sum[m], a[m * KS + k], b);
       }
       UNROLL for (uint m = 0; m < MS; ++m) {
-        if (activate) UNROLL for (uint i = 0; i < sum[m].length(); ++i) sum[m][i] = sum[m][i] > 0.0 ? sum[m][i] : SLOPE * sum[m][i];
-        storeTile(sum[m], m, first / TILE_N + n);
+        if (activate) UNROLL for (uint i = 0; i < SUM_LENGTH(sum[m]); ++i) sum[m][i] = sum[m][i] > 0.0 ? sum[m][i] : SLOPE * sum[m][i];
+        storeTile(sum[m], m, first / TILE_N + n)
       }
     }
   }
@@ -125,19 +127,19 @@ void panelLayerT(uint base, uint rows, uint gates) {
   UNROLL for (uint first = 0; first < WIDTH; first += STAGE_ROWS) {
     stageColumns(base, rows, first);
     UNROLL for (uint n = 0; n < STAGE_ROWS / TILE_N; ++n) {
-      Accumulator sum[MS];
-      UNROLL for (uint m = 0; m < MS; ++m) sum[m] = Accumulator(0.0);
+      SUMS(sum, MS);
+      UNROLL for (uint m = 0; m < MS; ++m) sumClear(sum[m]);
       UNROLL for (uint k = 0; k < ks; ++k) {
         MatrixB b;
         matrixLoad(b, stage, k * TILE_K * COLUMN_PITCH + n * TILE_N / 8, COLUMN_PITCH, ROWS);
-        UNROLL for (uint m = 0; m < MS; ++m) sum[m] = matrixMulAdd(a[m * KS + k], b, sum[m]);
+        UNROLL for (uint m = 0; m < MS; ++m) sumAdd(sum[m], a[m * KS + k], b);
       }
       UNROLL for (uint m = 0; m < MS; ++m) {
         HalfAccumulator read;
         matrixLoad(read, slab, slabBase() + m * TILE_M * PITCH + first / 8 + n * TILE_N / 8, PITCH, ROWS);
         Accumulator gate = Accumulator(read); // of the sums' type: only then are equal elements at equal places
-        UNROLL for (uint i = 0; i < gate.length(); ++i) sum[m][i] *= gate[i] > 0.0 ? 1.0 : SLOPE;
-        storeTile(sum[m], m, first / TILE_N + n);
+        UNROLL for (uint i = 0; i < SUM_LENGTH(sum[m]); ++i) sum[m][i] *= float(gate[i]) > 0.0 ? 1.0 : SLOPE;
+        storeTile(sum[m], m, first / TILE_N + n)
       }
     }
   }

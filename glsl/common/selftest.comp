@@ -2,8 +2,11 @@
 // carried on, the result in f32 and, through shared memory, in f16. ts/gpu/selftest.ts compares them with its own.
 //! variant khr -DPATH_KHR=1 vulkan1.3
 //! variant nv -DPATH_NV=1 vulkan1.3
+//! variant khr.half -DPATH_KHR=1 -DHALF_SUMS=1 vulkan1.3
+//! variant nv.half -DPATH_NV=1 -DHALF_SUMS=1 vulkan1.3
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#define STORES_SUMS
 #include "common/path.glsl"
 
 layout(local_size_x_id = 0) in;
@@ -29,16 +32,19 @@ void main() {
   subgroupBarrier();
   MatrixA a;
   MatrixB b;
-  Accumulator sum = Accumulator(0.0);
+  HalfAccumulator rounded;
+  SUMS(sum, 1);
+  sumClear(sum[0]);
   matrixLoad(a, staged, A, K / 8 + 1, ROWS);
   matrixLoad(b, staged, BT, K / 8 + 1, COLUMNS);
-  sum = matrixMulAdd(a, b, sum);
-  matrixStore(sum, sums, 0, N);
-  matrixStore(HalfAccumulator(sum), product, 0, N / 8 + 1);
+  sumAdd(sum[0], a, b);
+  sumStore(sum[0], sums, 0, N);
+  sumHalf(rounded, sum[0]);
+  matrixStore(rounded, product, 0, N / 8 + 1);
   matrixLoad(a, staged, AT, M / 8 + 1, COLUMNS);
   matrixLoad(b, staged, B, N / 8 + 1, ROWS);
-  sum = matrixMulAdd(a, b, sum);
-  matrixStore(sum, sums, M * N, N);
+  sumAdd(sum[0], a, b);
+  sumStore(sum[0], sums, M * N, N);
   subgroupBarrier();
   for (uint i = gl_LocalInvocationIndex; i < M * N / 8; i += SUBGROUP) halves[i] = product[i / (N / 8) * (N / 8 + 1) + i % (N / 8)];
 }

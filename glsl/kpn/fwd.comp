@@ -3,8 +3,11 @@
 //! variant plain.rolled -DPATH_PLAIN=1 -DROLLED=1
 //! variant f32 -DPATH_PLAIN=1 -DROLLED=1 -DF32=1
 //! variant khr -DPATH_KHR=1 vulkan1.3
+//! variant khr.half -DPATH_KHR=1 -DHALF_SUMS=1 vulkan1.3
 //! variant khr.rolled -DPATH_KHR=1 -DROLLED=1 vulkan1.3
+//! variant khr.half.rolled -DPATH_KHR=1 -DROLLED=1 -DHALF_SUMS=1 vulkan1.3
 //! variant nv -DPATH_NV=1 vulkan1.3
+//! variant nv.half -DPATH_NV=1 -DHALF_SUMS=1 vulkan1.3
 //! variant held.f32 -DPATH_PLAIN=1 -DROLLED=1 -DF32=1 -DINFER=1 -DHELD=1
 #version 450
 #extension GL_GOOGLE_include_directive : require

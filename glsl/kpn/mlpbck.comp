@@ -2,8 +2,11 @@
 //! variant plain -DPATH_PLAIN=1
 //! variant plain.rolled -DPATH_PLAIN=1 -DROLLED=1
 //! variant khr -DPATH_KHR=1 vulkan1.3
+//! variant khr.half -DPATH_KHR=1 -DHALF_SUMS=1 vulkan1.3
 //! variant khr.rolled -DPATH_KHR=1 -DROLLED=1 vulkan1.3
+//! variant khr.half.rolled -DPATH_KHR=1 -DROLLED=1 -DHALF_SUMS=1 vulkan1.3
 //! variant nv -DPATH_NV=1 vulkan1.3
+//! variant nv.half -DPATH_NV=1 -DHALF_SUMS=1 vulkan1.3
 //! variant fused.khr -DPATH_KHR=1 -DFUSED=1 vulkan1.3
 //! variant fused.khr.rolled -DPATH_KHR=1 -DROLLED=1 -DFUSED=1 vulkan1.3
 //! variant fused.nv -DPATH_NV=1 -DFUSED=1 vulkan1.3

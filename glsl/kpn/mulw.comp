@@ -17,10 +17,14 @@
 //! variant plain.rolled -DPATH_PLAIN=1 -DROLLED=1
 //! variant f32 -DPATH_PLAIN=1 -DROLLED=1 -DF32=1
 //! variant khr -DPATH_KHR=1 vulkan1.3
+//! variant khr.half -DPATH_KHR=1 -DHALF_SUMS=1 vulkan1.3
 //! variant khr.rolled -DPATH_KHR=1 -DROLLED=1 vulkan1.3
+//! variant khr.half.rolled -DPATH_KHR=1 -DROLLED=1 -DHALF_SUMS=1 vulkan1.3
 //! variant nv -DPATH_NV=1 vulkan1.3
+//! variant nv.half -DPATH_NV=1 -DHALF_SUMS=1 vulkan1.3
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#define STORES_SUMS
 #include "common/path.glsl"
 #include "common/options.glsl"
 #include "common/storage.glsl"
@@ -132,8 +136,8 @@ void main() {
   uint layer = gl_WorkGroupID.y;
   uint block = gl_WorkGroupID.z * SUBGROUPS + gl_SubgroupID;
   uint row = block / (WIDTH / BLOCK) * BLOCK, column = block % (WIDTH / BLOCK) * BLOCK;
-  Accumulator sum[MS * NS];
-  UNROLL for (uint i = 0; i < MS * NS; ++i) sum[i] = Accumulator(0.0);
+  SUMS(sum, MS * NS);
+  UNROLL for (uint i = 0; i < MS * NS; ++i) sumClear(sum[i]);
   for (uint r = 0; r < RUNS; ++r) {
     stageRun((gl_WorkGroupID.x * RUNS + r) * RUN, layer);
     UNROLL for (uint k = 0; k < RUN; k += TILE_K) {
@@ -142,13 +146,13 @@ void main() {
       UNROLL for (uint n = 0; n < NS; ++n) {
         MatrixB a;
         matrixLoad(a, stagedA, k * PITCH + (column + n * TILE_N) / 8, PITCH, ROWS);
-        UNROLL for (uint m = 0; m < MS; ++m) sum[m * NS + n] = matrixMulAdd(d[m], a, sum[m * NS + n]);
+        UNROLL for (uint m = 0; m < MS; ++m) sumAdd(sum[m * NS + n], d[m], a);
       }
     }
   }
   uint base = (gl_WorkGroupID.x * (LAYERS + 1) + layer) * WIDTH * WIDTH + row * WIDTH + column;
   UNROLL for (uint m = 0; m < MS; ++m)
-    UNROLL for (uint n = 0; n < NS; ++n) matrixStore(sum[m * NS + n], part, base + m * TILE_M * WIDTH + n * TILE_N, WIDTH);
+    UNROLL for (uint n = 0; n < NS; ++n) sumStore(sum[m * NS + n], part, base + m * TILE_M * WIDTH + n * TILE_N, WIDTH);
 }
 
 #endif

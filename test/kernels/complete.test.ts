@@ -13,12 +13,14 @@ const ELSEWHERE: Record<string, string> = { 'common/selftest.comp': 'test/unit/g
 const testOf = (source: string): string => ELSEWHERE[source] ?? `test/kernels/${source.replace(/\.comp$/, '').replaceAll('/', '-')}.test.ts`;
 
 const byPath = ['plain', 'plain.rolled', 'khr', 'khr.rolled', 'nv'];
+const everyPath = [...byPath, 'khr.half', 'khr.half.rolled', 'nv.half'];
 /** What a test contains that runs variants without naming each. Rolled ones are what a path takes on CPU drivers, or mostly. */
 const COVERS: readonly (readonly [RegExp, (variant: string) => boolean])[] = [
   [/\.each\(STORAGES\)/, (v) => ['f16', 'f32'].includes(v)],
   [/\.each\(PATHS\)/, (v) => byPath.includes(v)],
-  [/\.each\(LAYER_VARIANTS\)/, (v) => [...byPath, 'f32'].includes(v)],
-  [/`infer\.\$\{/, (v) => v.startsWith('infer.') && byPath.includes(v.slice('infer.'.length))],
+  [/\.each\(ALL_PATHS\)/, (v) => everyPath.includes(v)],
+  [/\.each\(LAYER_VARIANTS\)/, (v) => [...everyPath, 'f32'].includes(v)],
+  [/`infer\.\$\{/, (v) => v.startsWith('infer.') && everyPath.includes(v.slice('infer.'.length))],
   [/`fused\.\$\{/, (v) => v.startsWith('fused.')],
   [/variant = `\$\{path\}/, (v) => /^(khr|nv)\b/.test(v)],
 ];

@@ -22,6 +22,12 @@ export interface Expected {
 
 export const u = 2 ** -24;
 
+/**
+ * Relative error of a sum of n products of f16, by the sum of their absolute values. Where matrices sum in f16 (paths.ts), products of a
+ * tile, 16 at most, go through as many roundings to f16 first.
+ */
+const productsError = (n: number): number => n * u + (process.env.VKPN_F16_SUMS === undefined ? 0 : 16 * 2 ** -11);
+
 const abs = (image: Image): Image => makeImage(image.width, image.height, image.channels, image.data.map(Math.abs));
 const rgb = (image: Image): Image => channels(image, 0, 3);
 const expected = (value: Float64Array, bound: (v: number, i: number) => number): Expected => ({ value, bound: value.map(bound) });
@@ -126,7 +132,7 @@ export function hidden(model: ModelOptions, weights: Float64Array, layer: number
   const terms = layerTerms(model, weights, layer, input);
   const value = z.map((v) => activate(model.act, v));
   return stored(expected(value, (_, i) => {
-    const e = (model.width + 2) * u * terms[i]!;
+    const e = productsError(model.width + 2) * terms[i]!;
     const slope = z[i]! < -e ? Math.abs(activationSlope(model.act, z[i]!)) : 1;
     return slope * e;
   }));
@@ -135,7 +141,7 @@ export function hidden(model: ModelOptions, weights: Float64Array, layer: number
 /** K: W terms. */
 export function outputs(model: ModelOptions, weights: Float64Array, input: Float64Array): Expected {
   const terms = layerTerms(model, weights, model.layers, input);
-  return stored(expected(multiply(mlpShape(model), weights, model.layers, input), (_, i) => (model.width + 2) * u * terms[i]!));
+  return stored(expected(multiply(mlpShape(model), weights, model.layers, input), (_, i) => productsError(model.width + 2) * terms[i]!));
 }
 
 /**
@@ -327,7 +333,7 @@ export function layerGradient(model: ModelOptions, weights: Float64Array, layer:
         terms[p * W + i]! += Math.abs(term);
       }
   const slopes = A.map((a) => activationSlope(model.act, a));
-  return stored({ value: value.map((v, i) => v * slopes[i]!), bound: terms.map((v, i) => (rows + 2) * u * v * slopes[i]!) }, scale);
+  return stored({ value: value.map((v, i) => v * slopes[i]!), bound: terms.map((v, i) => productsError(rows + 2) * v * slopes[i]!) }, scale);
 }
 
 /** dE/dw of matrix `layer`, (rows, W), over all pixels: `n` roundings in the longest sum. */
@@ -345,7 +351,7 @@ export function weightGradient(model: ModelOptions, layer: number, dA: Float64Ar
           terms[o * W + i]! += Math.abs(g * input[p * W + i]!);
         }
     }
-  return expected(value, (_, i) => n * u * terms[i]!);
+  return expected(value, (_, i) => productsError(n) * terms[i]!);
 }
 
 export interface Moments {

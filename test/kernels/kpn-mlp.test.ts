@@ -3,13 +3,13 @@ import { useDevice } from '../unit/gpu-harness.js';
 import { hidden, outputs } from './expected.js';
 import { runKernel } from './harness.js';
 import { MLP_CASES, mlpContents, mlpDispatch, modelOf, numbersOf, poisonBut } from './mlp-harness.js';
-import { PATHS } from './paths.js';
+import { ALL_PATHS } from './paths.js';
 import { compare } from './step-check.js';
 import { bytesOf, values } from './step-run.js';
 
 const gpu = useDevice();
 
-describe.each(PATHS)('path %s', (path) => {
+describe.each(ALL_PATHS)('path %s', (path) => {
   test.each(MLP_CASES)('$width wide, $layers layers, $pixels pixels', async (c) => {
     const { width: W, layers: H, pixels } = c;
     const m = modelOf(c);

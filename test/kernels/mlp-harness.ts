@@ -6,6 +6,7 @@ import { specOf } from '../../ts/modules/kpn/options.js';
 import { choosePath, panelLaunch } from '../../ts/modules/kpn/path.js';
 import { random, toHalf } from '../reference/index.js';
 import { poison, type Dispatch, type Use } from './harness.js';
+import { selectPath } from './paths.js';
 import { bytesOf, type Snapshot } from './step-run.js';
 
 export interface MlpCase {
@@ -37,7 +38,7 @@ export function numbersOf(c: MlpCase): { weights: Float64Array; halves: (count: 
 /** A kernel of glsl/kpn over the pixels; `uses` come after geometry and weights. `variant` is given the path's. */
 export function mlpDispatch(device: Device, c: MlpCase, path: string, kernel: string, uses: Use[], variant: (path: string) => string = (name) => name): Dispatch {
   const m = modelOf(c);
-  const layerPath = choosePath(device.info, path, () => undefined);
+  const layerPath = choosePath(device.info, selectPath(path), () => undefined);
   const launch = panelLaunch(layerPath, device.info, specOf(m, 64), m.width, c.pixels, c.frames ?? 1);
   const weights: Use = { name: 'weights', access: 'r', bytes: (path === 'plain' ? 4 : 2) * weightCount(m) };
   const geometry: Use = { name: 'geometry', access: 'r', bytes: geometryOf(m, 1, c.pixels, 1).bytes.byteLength, uniform: true };

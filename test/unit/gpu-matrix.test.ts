@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { GpuError } from '../../ts/errors.js';
 import { listDevices, openDevice } from '../../ts/gpu/index.js';
-import { bestShape, listedPath, type PathState } from '../../ts/gpu/matrix.js';
+import { bestShape, listedPath, shapeName, type PathState } from '../../ts/gpu/matrix.js';
 import { judge, makeProduct, runTrial, tryChild } from '../../ts/gpu/selftest.js';
 import type { ComponentType, DeviceInfo, MatrixShape } from '../../ts/gpu/types.js';
 import { choosePath, gradientLaunch, panelLaunch, pathReport } from '../../ts/modules/kpn/path.js';
@@ -39,12 +39,14 @@ describe('the shape', () => {
     ['lavapipe', [shape('8x8x8', 'f16'), shape('8x8x8')], '8x8x8'],
     ['large ones first', [shape('8x8x8'), shape('32x16x16'), shape('16x16x16')], '32x16x16'],
     ['of equal ones 16 rows', [shape('32x8x16'), shape('16x16x16')], '16x16x16'],
-    ['f16 sums alone', [shape('16x16x16', 'f16')], undefined],
+    ['f16 sums alone', [shape('8x8x8', 'f16'), shape('16x16x16', 'f16')], '16x16x16 with f16 sums'],
+    ['f32 sums, though smaller', [shape('16x16x16', 'f16'), shape('8x8x8')], '8x8x8'],
+    ['sums in f32 of which the result is f16', [shape('16x16x16', 'f32', { result: 'f16' })], undefined],
     ['of a workgroup', [shape('16x16x16', 'f32', { scope: 'workgroup' })], undefined],
     ['too wide for 16 outputs', [shape('16x32x16'), shape('16x16x32')], undefined],
   ])('%s', (_, shapes, expected) => {
     const best = bestShape(shapes);
-    expect(best && `${best.m}x${best.n}x${best.k}`).toBe(expected);
+    expect(best && shapeName(best)).toBe(expected);
   });
 
   test('switched off, not there, nothing usable: each says why', () => {
@@ -52,7 +54,14 @@ describe('the shape', () => {
     expect(listedPath(gpu(nvidia, nvidia), 'nv', { VKPN_NO_NV: '1' })).toEqual({ why: 'VKPN_NO_NV is set' });
     expect(listedPath(gpu(nvidia), 'khr', { VKPN_NO_KHR: '0', VKPN_NO_NV: '1' })).toEqual({ shape: { m: 16, n: 16, k: 16 } });
     expect(listed(gpu(nvidia), 'nv')).toEqual({ why: 'the device has no VK_NV_cooperative_matrix' });
-    expect(listed(gpu([shape('16x16x16', 'f16')]), 'khr')).toEqual({ why: expect.stringMatching(/VK_KHR_cooperative_matrix lists no f16\*f16\+f32 shape/) });
+    expect(listed(gpu([shape('16x16x16', 'f32', { scope: 'workgroup' })]), 'khr')).toEqual({ why: expect.stringMatching(/VK_KHR_cooperative_matrix lists no f16\*f16\+f32 or \+f16 shape/) });
+  });
+
+  test('VKPN_F16_SUMS takes shapes with f16 sums, as if there were no others', () => {
+    expect(listedPath(gpu(nvidia), 'khr', { VKPN_F16_SUMS: '1' })).toEqual({ shape: { m: 16, n: 16, k: 16, halfSums: true } });
+    expect(listedPath(gpu(nvidia), 'khr', { VKPN_F16_SUMS: '0' })).toEqual({ shape: { m: 16, n: 16, k: 16 } });
+    expect(listedPath(gpu([shape('16x16x16')]), 'khr', { VKPN_F16_SUMS: '1' })).toEqual({ why: expect.stringContaining('no f16*f16+f16 shape') });
+    expect(listedPath(gpu(nvidia), 'khr', { VKPN_F16_SUMS: '1', VKPN_TILE: '16x8x16' })).toEqual({ why: expect.stringContaining('VKPN_TILE is 16x8x16') });
   });
 
   test('VKPN_TILE takes what is listed, and multiples where dimensions are flexible', () => {
@@ -78,6 +87,8 @@ describe('the path', () => {
     expect(choose(gpu([], nvidia), 'auto')).toEqual(['nv', []]);
     expect(choose(gpu([]), 'auto')).toEqual(['plain', []]);
     expect(choose({ ...both, type: 'cpu' }, 'auto')).toEqual(['plain', []]);
+    expect(choose(gpu([shape('16x16x16', 'f16')]), 'auto')).toEqual(['khr', []]);
+    expect(choose(gpu([shape('16x16x16', 'f16')], nvidia), 'auto')).toEqual(['nv', []]); // f32 sums first
   });
 
   test('auto passes over what is wrong, and says so once a path, with device, driver and shape', () => {
@@ -116,13 +127,14 @@ describe('the path', () => {
 describe('launches fit the device', () => {
   const sizes = [8, 16, 32, 64];
   const tiles = ['8x8x8', '8x8x16', '8x16x16', '16x16x16', '32x16x16'];
-  test.each(sizes.flatMap((s) => tiles.map((t) => [s, t] as const)))('subgroups of %i, tiles of %s', (size, name) => {
+  test.each(sizes.flatMap((s) => tiles.flatMap((t) => [[s, t, 'f32'], [s, t, 'f16']] as const)))('subgroups of %i, tiles of %s, %s sums', (size, name, sums) => {
     const { m, n, k } = shape(name);
+    const halfSums = sums === 'f16';
     for (const shared of [32768, 49152, 65536])
       for (const width of [32, 64, 128])
         for (const pixels of [1, 5440, 1 << 20]) {
           const info = gpu([], [], { subgroup: { size, min: size, max: size, sizeControl: true, fullSubgroups: true }, limits: { ...real.limits, maxComputeSharedMemorySize: shared, maxComputeWorkGroupInvocations: 1024 } });
-          const path = { name: 'khr', tile: { m, n, k } } as const;
+          const path = { name: 'khr', tile: { m, n, k, ...(halfSums ? { halfSums } : {}) } } as const;
           const { spec: p, groups } = panelLaunch(path, info, { 0: 64 }, width, pixels, 1);
           const [local, per, panel, rows] = [p[0], p[22], p[23], p[24]] as number[];
           expect(local).toBe(size * per!);
@@ -133,7 +145,9 @@ describe('launches fit the device', () => {
           const g = gradientLaunch(path, info, { 0: 64 }, width, 3, pixels, 1);
           const [gl, gper, run, runs, block] = [g.spec[0], g.spec[22], g.spec[16], g.spec[17], g.spec[25]] as number[];
           expect([gl, gl! <= 1024, run! % k, block! % m, block! % n]).toEqual([size * gper!, true, 0, 0, 0]);
-          expect(2 * run! * (2 * width + 16)).toBeLessThanOrEqual(shared);
+          expect(2 * run! * (2 * width + 16) + (halfSums ? gper! * 2 * m * (2 * n + 16) : 0)).toBeLessThanOrEqual(shared);
+          if (halfSums) expect(m * n).toBeGreaterThanOrEqual(size); // an element an invocation
+          expect(g.variant).toMatch(halfSums ? /^khr\.half/ : /^khr(\.rolled)?$/);
           expect([g.groups[0], g.groups[1], g.groups[2] * gper! * block! ** 2]).toEqual([g.parts, 4, width ** 2]);
           expect(g.parts * run! * runs!).toBeGreaterThanOrEqual(pixels);
         }
@@ -175,13 +189,22 @@ describe('the self-test', () => {
     else expect(verdict).toMatch(expected);
   });
 
-  const state = listedPath(real, 'khr', {});
-  // On drivers without the extension this test has no subject; docs/testing.md says which run has one.
-  ('shape' in state ? test : test.skip)('this device passes it, in this process and in a child', async () => {
-    const { shape: own } = state as { shape: typeof tile };
-    const device = openDevice({ index: 0, cacheDir: null });
-    expect(await runTrial(device, 'khr', own)).toBeUndefined();
-    device.close();
-    expect(tryChild({ index: 0, path: 'khr', tile: own })).toBeUndefined();
+  test('of f16 sums: whole numbers, exact there', () => {
+    const half = makeProduct({ ...tile, halfSums: true });
+    expect(fromHalf(toHalf(half.sum).data)).toEqual(half.sum);
+    expect(half.sum.some((x) => x !== half.sum[0])).toBe(true);
   });
+
+  // On drivers without the extension these tests have no subject; docs/testing.md says which run has one.
+  for (const [variant, env] of [['khr', {}], ['khr.half', { VKPN_F16_SUMS: '1' }], ['nv', {}], ['nv.half', { VKPN_F16_SUMS: '1' }]] as const) {
+    const path = variant.startsWith('khr') ? 'khr' : 'nv';
+    const state = listedPath(real, path, env);
+    if ('why' in state) continue;
+    test(`this device passes ${variant}, in this process and in a child`, async () => {
+      const device = openDevice({ index: 0, cacheDir: null });
+      expect(await runTrial(device, path, state.shape)).toBeUndefined();
+      device.close();
+      expect(tryChild({ index: 0, path, tile: state.shape })).toBeUndefined();
+    });
+  }
 });

@@ -219,7 +219,7 @@ class Bench {
     const perSecond = c.pixels / (timing.medianNs * 1e-9);
     const trains = c.workload === 'train' || c.workload === 'step';
     const flopPerSecond = perSecond * (trains ? trainFlop : inferFlop)(c.width, c.layers);
-    const rate = this.yardsticks.find((y) => y.name === (path.name === 'plain' ? 'vector f32' : `${path.name} f32`));
+    const rate = this.yardsticks.find((y) => y.name === (path.name === 'plain' ? 'vector f32' : `${path.name} ${path.tile.halfSums ? 'f16' : 'f32'}`));
     const copy = this.yardsticks.find((y) => y.name === 'copy');
     const bytesPerSecond = bytes === undefined ? undefined : perSecond * bytes;
     this.add({

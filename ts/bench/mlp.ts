@@ -22,6 +22,8 @@ const MANY = Infinity;
  */
 const boundsOfK: Bounds = { rms: 2 ** -11, max: 2 ** -6 };
 const boundsOfGradient: Bounds = { rms: 2 ** -9, max: 2 ** -6 };
+/** Where matrices sum a tile's products in f16 (docs/paths.md). */
+const boundsWithHalfSums: Bounds = { rms: 2 ** -8, max: 2 ** -4 };
 
 /** Both workloads, the buffers of one batch. */
 export class MlpBatch {
@@ -91,9 +93,10 @@ export class MlpBatch {
     weights.write(path.name === 'plain' ? this.network.weights : toHalf(this.network.weights).data);
     const spec = specOf(m, device.info.type === 'cpu' ? 256 : 64);
     const layers = panelLaunch(path, device.info, spec, m.width, pixels, MANY);
+    const halfSums = path.name !== 'plain' && path.tile.halfSums === true;
     if (!train) {
       const program = device.program([this.dispatch('kpn/mlp', { ...layers, variant: `infer.${layers.variant}` }, [this.geometry, weights, this.act, this.out])], 'inference');
-      return new MlpRun(this.network, pixels, program, { K: this.out }, [weights]);
+      return new MlpRun(this.network, pixels, program, { K: this.out }, [weights], halfSums);
     }
     const t = this.training!;
     const fused = fusedLaunch(path, device.info, spec, m.width, m.layers, pixels, MANY);
@@ -111,7 +114,7 @@ export class MlpBatch {
       this.dispatch('kpn/sum', { variant: '', spec: { ...spec, 0: 256 }, groups: [groups, 1, 1] }, [this.geometry, t.state, part, t.none, t.dEdw, t.norms],
         new Uint8Array(Uint32Array.of(gradients.parts, groups, 1).buffer)),
     ], 'forward and backward');
-    return new MlpRun(this.network, pixels, program, { K: this.out, gradient: t.dEdw }, [weights, part], fused !== undefined);
+    return new MlpRun(this.network, pixels, program, { K: this.out, gradient: t.dEdw }, [weights, part], halfSums, fused !== undefined);
   }
 
   destroy(): void {
@@ -128,6 +131,7 @@ export class MlpRun {
     /** The results. */
     readonly results: { K: GpuBuffer; gradient?: GpuBuffer },
     private readonly own: GpuBuffer[],
+    private readonly halfSums: boolean,
     /** Trains, with dE/dw in the pass back. */
     readonly fused = false,
   ) {}
@@ -142,7 +146,7 @@ export class MlpRun {
     gradient?.fill(0xffffffff);
     await this.program.run(1);
     tamper?.(this.results);
-    const verdict = compare(toFloat('f16', await K.read()), this.network.K, boundsOfK, (i) => `K of pixel ${Math.floor(i / outputs)}, output ${i % outputs},`);
+    const verdict = compare(toFloat('f16', await K.read()), this.network.K, this.halfSums ? boundsWithHalfSums : boundsOfK, (i) => `K of pixel ${Math.floor(i / outputs)}, output ${i % outputs},`);
     if ('wrong' in verdict || !gradient) return verdict;
     return this.checkGradient(await gradient.read(), verdict.deviation);
   }
@@ -155,7 +159,7 @@ export class MlpRun {
     const deviation = { ...other };
     for (let l = 0; l <= H; ++l) {
       const end = l === H ? got.length : (l + 1) * W * W;
-      const verdict = compare(got.subarray(l * W * W, end), want.subarray(l * W * W, end), boundsOfGradient, (i) => `dE/dw of layer ${l}, row ${Math.floor(i / W)}, column ${i % W},`);
+      const verdict = compare(got.subarray(l * W * W, end), want.subarray(l * W * W, end), this.halfSums ? boundsWithHalfSums : boundsOfGradient, (i) => `dE/dw of layer ${l}, row ${Math.floor(i / W)}, column ${i % W},`);
       if ('wrong' in verdict) return verdict;
       deviation.rms = Math.max(deviation.rms, verdict.deviation.rms);
       deviation.max = Math.max(deviation.max, verdict.deviation.max);

@@ -18,6 +18,8 @@ export interface Tile {
   m: number;
   n: number;
   k: number;
+  /** Sums in f16. */
+  halfSums?: true;
 }
 
 /** What the child is asked. */
@@ -33,10 +35,11 @@ export interface Product {
   sum: Float32Array;
 }
 
-/** Sixteenths from -4 to 4: their products and sums are exact in f32, and not in f16. */
-export function makeProduct({ m, n, k }: Tile): Product {
+/** Sixteenths from -4 to 4: their products and sums are exact in f32, and not in f16. For f16 sums whole numbers, exact there. */
+export function makeProduct({ m, n, k, halfSums }: Tile): Product {
+  const step = halfSums ? 1 : 16;
   let seed = 1;
-  const random = (count: number): Float32Array => Float32Array.from({ length: count }, () => ((seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 16) % 129 / 16 - 4);
+  const random = (count: number): Float32Array => Float32Array.from({ length: count }, () => ((seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) >>> 16) % (8 * step + 1) / step - 4);
   const transposed = (x: Float32Array, rows: number): Float32Array => Float32Array.from(x, (_, i) => x[(i % rows) * (x.length / rows) + Math.floor(i / rows)]!);
   const a = random(m * k);
   const b = random(k * n);
@@ -59,10 +62,13 @@ export function judge({ sum }: Product, sums: Float32Array, halves: Float32Array
   return undefined;
 }
 
+const variantOf = (path: string, tile: Tile): string => `${path}${tile.halfSums ? '.half' : ''}`;
+
 /** Runs one trial on an open device. Throws GpuError; returns what is wrong. */
 export async function runTrial(device: Device, path: string, tile: Tile): Promise<string | undefined> {
   const { size, sizeControl, fullSubgroups } = device.info.subgroup;
   const { m, n } = tile;
+  const variant = variantOf(path, tile);
   const product = makeProduct(tile);
   const buffer = (name: string, bytes: number): ReturnType<Device['buffer']> => device.buffer(name, bytes, { host: true });
   const factors = buffer('factors', product.factors.byteLength);
@@ -70,7 +76,7 @@ export async function runTrial(device: Device, path: string, tile: Tile): Promis
   const halves = buffer('halves', 2 * m * n);
   factors.write(product.factors);
   const kernel = device.kernel({
-    name: `common/selftest.${path}`, spirv: loadSpirv('common/selftest', path), bindings: ['storage', 'storage', 'storage'],
+    name: `common/selftest.${variant}`, spirv: loadSpirv('common/selftest', variant), bindings: ['storage', 'storage', 'storage'],
     spec: { 0: size, 18: m, 19: n, 20: tile.k, 21: size, 22: 1 }, subgroupSize: sizeControl ? size : undefined, fullSubgroups: fullSubgroups || undefined,
   });
   const program = device.program([{ op: 'dispatch', kernel, bindings: [factors, sums, halves].map((b) => ({ buffer: b })), groups: [1, 1, 1] }], 'self-test');
@@ -95,7 +101,7 @@ const known = new Map<string, string | undefined>();
 
 /** Why this path is not to be trusted with this tile, in words that go on from "it is listed, but"; undefined: it passed. */
 export function selfTest(info: DeviceInfo, path: string, tile: Tile): string | undefined {
-  const key = JSON.stringify([info.deviceUuid, info.driverUuid, info.name, info.driverInfo, info.apiVersion, path, tile, sha256(loadSpirv('common/selftest', path)).toString('hex'), machineKey()]);
+  const key = JSON.stringify([info.deviceUuid, info.driverUuid, info.name, info.driverInfo, info.apiVersion, path, tile, sha256(loadSpirv('common/selftest', variantOf(path, tile))).toString('hex'), machineKey()]);
   if (known.has(key)) return known.get(key);
   const dir = process.platform === 'linux' ? userCacheDir() : undefined;
   const passed = dir === undefined ? undefined : new CacheFile(dir, 'selftest', key);

@@ -2,7 +2,7 @@
 // launched with: glsl/common/path.glsl, panel.glsl, kpn/mulw.comp.
 
 import { GpuError } from '../../errors.js';
-import { testedPath, type MatrixPath, type PathName, type TileShape } from '../../gpu/matrix.js';
+import { shapeName, testedPath, type MatrixPath, type PathName, type TileShape } from '../../gpu/matrix.js';
 import type { DeviceInfo } from '../../gpu/types.js';
 import type { NodeDesc } from '../../graph/types.js';
 
@@ -31,12 +31,18 @@ const ON_CPU = 'a driver for the CPU is no faster with matrices';
 export function choosePath(info: DeviceInfo, asked: string, warn: (message: string) => void, tested = testedPath): LayerPath {
   if (asked === 'plain' || (asked === 'auto' && info.type === 'cpu')) return { name: 'plain' };
   const reasons: string[] = [];
+  let poorer: LayerPath | undefined; // with sums in f16
   for (const name of asked === 'auto' ? ORDER : [asked as MatrixPath]) {
     const state = tested(info, name);
-    if ('shape' in state) return { name, tile: state.shape };
+    if ('shape' in state && !state.shape.halfSums) return { name, tile: state.shape };
+    if ('shape' in state) {
+      poorer ??= { name, tile: state.shape };
+      continue;
+    }
     reasons.push(state.why);
     if (asked === 'auto' && state.wrong) warn(`${info.name}, ${info.driverName} ${info.driverInfo}: path ${name} is left out, because ${state.why}`);
   }
+  if (poorer) return poorer;
   if (asked === 'auto') return { name: 'plain' };
   const there = ORDER.filter((name) => name !== asked && 'shape' in tested(info, name));
   throw new GpuError('NO_PATH', `${info.name} has no path ${asked}: ${reasons.join('; ')}`, { hint: `there is: ${[...there, 'plain'].join(', ')}; auto takes the fastest` });
@@ -67,10 +73,11 @@ function subgroups(info: DeviceInfo): Pick<Launch, 'subgroupSize' | 'fullSubgrou
  * Measured there: unrolled 1 ms more to compile for a multiply-add of the layers, 0.7 ns less to run it for a pixel.
  */
 export function variantOf(path: LayerPath, info: DeviceInfo, pixelsInAll: number): string {
-  if (info.type !== 'cpu') return path.name;
+  const name = path.name !== 'plain' && path.tile.halfSums ? `${path.name}.half` : path.name;
+  if (info.type !== 'cpu') return name;
   const mesa = /Mesa (\d+)/.exec(info.driverInfo)?.[1];
   const unrolled = path.name === 'plain' && mesa !== undefined && Number(mesa) < 24 && pixelsInAll > UNROLLING_PAYS;
-  return unrolled ? path.name : `${path.name}.rolled`;
+  return unrolled ? name : `${name}.rolled`;
 }
 const UNROLLING_PAYS = 1.4e6;
 
@@ -137,9 +144,12 @@ export function gradientLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['
   }
   const block = 32;
   const blocks = (width / block) ** 2;
-  let perGroup = blocks;
-  while (perGroup * subgroupOf(info) > info.limits.maxComputeWorkGroupInvocations) perGroup /= 2;
   const run = 32;
+  // With f16 sums every subgroup needs room to store a tile of f32 (path.glsl).
+  const { m, n, halfSums } = path.tile;
+  const bytes = (subgroups: number): number => 2 * run * pitch(width) + (halfSums ? subgroups * 2 * m * pitch(n) : 0);
+  let perGroup = blocks;
+  while (perGroup > 1 && (perGroup * subgroupOf(info) > info.limits.maxComputeWorkGroupInvocations || bytes(perGroup) > info.limits.maxComputeSharedMemorySize)) perGroup /= 2;
   const runs = Math.max(1, Math.ceil(pixels / (run * (pixels > 2 ** 19 ? 256 : 128))));
   const parts = Math.ceil(pixels / (run * runs));
   return {
@@ -158,7 +168,7 @@ const FEW_SUMS = 32;
  * where all layers' sums don't fit the registers of a workgroup, or its pixels shared memory.
  */
 export function fusedLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number, frames: number): GradientLaunch | undefined {
-  if (path.name === 'plain') return undefined;
+  if (path.name === 'plain' || path.tile.halfSums) return undefined;
   const { m, n } = path.tile;
   const subgroup = subgroupOf(info);
   const panel = Math.max(m, subgroup / 2);
@@ -177,5 +187,5 @@ export function fusedLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spe
 }
 
 /** The path's name for people: "khr 8x8x8". */
-export const describePath = (path: LayerPath): string => (path.name === 'plain' ? 'plain' : `${path.name} ${path.tile.m}x${path.tile.n}x${path.tile.k}`);
+export const describePath = (path: LayerPath): string => (path.name === 'plain' ? 'plain' : `${path.name} ${shapeName(path.tile)}`);
 export type { PathName };
