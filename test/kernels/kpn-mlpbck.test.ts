@@ -5,7 +5,7 @@ import { specOf } from '../../ts/modules/kpn/options.js';
 import { layerGradient, weightGradient } from './expected.js';
 import { runKernel } from './harness.js';
 import { MLP_CASES, mlpContents, mlpDispatch, modelOf, numbersOf, poisonBut } from './mlp-harness.js';
-import { ALL_PATHS } from './paths.js';
+import { ALL_PATHS, PATHS } from './paths.js';
 import { compare } from './step-check.js';
 import { bytesOf, values } from './step-run.js';
 

@@ -80,11 +80,7 @@ const sink = (name: string, channels: 'rgba' | 'ssbo'): ModuleType => ({
 
 function graphText(c: StepCase): string {
   const m = c.model;
-<<<<<<< HEAD
-  const params = { ...m, chroma: m.chroma ? 1 : 0, init: c.weights ? 0 : 1, path: c.path ?? 'auto', cascade: 'level', gradient: 'split', ...c.params }; // every tensor in memory, on every device
-=======
-  const params = { ...m, chroma: m.chroma ? 1 : 0, init: c.weights ? 0 : 1, path: selectPath(c.path ?? 'auto'), ...c.params };
->>>>>>> 53f9a99 (Matrices that only sum in f16 are used too: products of a tile in f16, these in f32; hidden shapes by VKPN_F16_SUMS for tests)
+  const params = { ...m, chroma: m.chroma ? 1 : 0, init: c.weights ? 0 : 1, path: selectPath(c.path ?? 'auto'), cascade: 'level', gradient: 'split', ...c.params }; // every tensor in memory, on every device
   return [
     `frames:${c.frames ?? 1}`, 'module:i-test:01', 'module:kpn-t:01', 'module:o-img:01', 'module:o-arr:01',
     'connect:i-test:01:img:kpn-t:01:input', 'connect:i-test:01:ref:kpn-t:01:ref', 'connect:i-test:01:noise:kpn-t:01:noiseab',
