@@ -7,6 +7,7 @@ import { percentile } from '../../ts/bench/measure.js';
 import { compare, Network } from '../../ts/bench/network.js';
 import { mlpBackward, mlpForward, mulw, toHalf } from '../reference/index.js';
 import { packageRoot } from '../../ts/root.js';
+import { withoutBanner } from '../validation/banner.js';
 import { useDevice } from '../unit/gpu-harness.js';
 
 jest.setTimeout(180_000);
@@ -17,8 +18,10 @@ const quick: Omit<BenchOptions, 'device'> = {
   size: { width: 40, height: 24 }, seconds: 0.005, seed: 3,
 };
 
-const vkpn = (...args: string[]): { status: number | null; stdout: string; stderr: string } =>
-  spawnSync(process.execPath, [join(packageRoot, 'bin', 'vkpn'), 'bench', ...args], { encoding: 'utf8' });
+function vkpn(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+  const child = spawnSync(process.execPath, [join(packageRoot, 'bin', 'vkpn'), 'bench', ...args], { encoding: 'utf8' });
+  return { ...child, stdout: withoutBanner(child.stdout) };
+}
 const tiny = ['--paths', 'plain', '--widths', '32', '--layers', '1', '--batch', '300', '--seconds', '0.005'];
 
 test('--json: device, yardsticks, cases with times and shares', () => {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { main } from '../../ts/cli/main.js';
 import { encodePfm, decodePfm } from '../../ts/formats/pfm.js';
 import { packageRoot } from '../../ts/root.js';
+import { withoutBanner } from '../validation/banner.js';
 
 jest.setTimeout(180_000);
 
@@ -75,7 +76,7 @@ beforeEach(() => {
 
 function vkpn(args: string[], options: { cwd?: string } = {}): { code: number | null; out: string; err: string } {
   const child = spawnSync(process.execPath, [script, ...args], { cwd: options.cwd ?? cwd, encoding: 'utf8', timeout: 170_000 });
-  return { code: child.status, out: child.stdout, err: child.stderr };
+  return { code: child.status, out: withoutBanner(child.stdout), err: child.stderr };
 }
 
 /** The same within this process, where starting one for each of many cases would take long. */

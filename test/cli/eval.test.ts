@@ -14,6 +14,7 @@ import type { LevelScores, PictureScores } from '../../ts/quality/evaluate.js';
 import type { Scores } from '../../ts/quality/metrics.js';
 import { addNoise, NAMED_LEVELS } from '../../ts/quality/noise.js';
 import { packageRoot } from '../../ts/root.js';
+import { withoutBanner } from '../validation/banner.js';
 import { forward, makeImage, psnr, ssim, type Image } from '../reference/index.js';
 
 jest.setTimeout(180_000);
@@ -59,7 +60,8 @@ beforeAll(() => {
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
 function vkpn(...args: string[]): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync(process.execPath, [join(packageRoot, 'bin', 'vkpn'), 'eval', ...args], { cwd: dir, encoding: 'utf8' });
+  const child = spawnSync(process.execPath, [join(packageRoot, 'bin', 'vkpn'), 'eval', ...args], { cwd: dir, encoding: 'utf8' });
+  return { ...child, stdout: withoutBanner(child.stdout) };
 }
 
 function report(...args: string[]): Report {

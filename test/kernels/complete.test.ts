@@ -18,7 +18,7 @@ const everyPath = [...byPath, 'khr.half', 'khr.half.rolled', 'nv.half'];
 const COVERS: readonly (readonly [RegExp, (variant: string) => boolean])[] = [
   [/\.each\(STORAGES\)/, (v) => ['f16', 'f32'].includes(v)],
   [/\.each\(PATHS\)/, (v) => byPath.includes(v)],
-  [/\.each\(ALL_PATHS\)/, (v) => everyPath.includes(v)],
+  [/\.each\(ALL_PATHS\)|of ALL_PATHS\b/, (v) => everyPath.includes(v)],
   [/\.each\(LAYER_VARIANTS\)/, (v) => [...everyPath, 'f32'].includes(v)],
   [/`infer\.\$\{/, (v) => v.startsWith('infer.') && everyPath.includes(v.slice('infer.'.length))],
   [/`fused\.\$\{/, (v) => v.startsWith('fused.')],

@@ -26,7 +26,7 @@ export const u = 2 ** -24;
  * Relative error of a sum of n products of f16, by the sum of their absolute values. Where matrices sum in f16 (paths.ts), products of a
  * tile, 16 at most, go through as many roundings to f16 first.
  */
-const productsError = (n: number): number => n * u + (process.env.VKPN_F16_SUMS === undefined ? 0 : 16 * 2 ** -11);
+export const productsError = (n: number): number => n * u + (process.env.VKPN_F16_SUMS === undefined ? 0 : 16 * 2 ** -11);
 
 const abs = (image: Image): Image => makeImage(image.width, image.height, image.channels, image.data.map(Math.abs));
 const rgb = (image: Image): Image => channels(image, 0, 3);

@@ -4,7 +4,7 @@ import { pairwise, picture, random, makeImage, toHalf, type PictureKind } from '
 import { useDevice } from '../unit/gpu-harness.js';
 import { denoised } from './denoise-check.js';
 import { pictureOf, runInference, type InferenceCase } from './inference-run.js';
-import { PATHS } from './paths.js';
+import { ALL_PATHS, PATHS, selectPath } from './paths.js';
 import { compare } from './step-check.js';
 import { NO_CHROMA, OPTIONS, testWeights } from './step-cases.js';
 import { values, type PictureFormat, type Snapshot } from './step-run.js';
@@ -89,6 +89,13 @@ describe.each(PATHS)('path %s', (path) => {
     expect(count.known / count.all).toBeGreaterThan(0.5);
   });
 });
+
+for (const path of ALL_PATHS.filter((name) => !PATHS.includes(name)))
+  test.each([PLAIN, { ...PLAIN, layers: 2, context: 'norm', combine: 'prediff' }, { ...PLAIN, width: 64, context: 'wnorm', combine: 'postdiff' }] satisfies Row[])(`path ${path}: %j`, async (row) => {
+    const c = { ...caseOf(row, 7), path: selectPath(path) };
+    check(c, await runInference(gpu.device, c));
+    selectPath('');
+  });
 
 test('in straight-line code, as long runs on CPU drivers have it', async () => {
   const c: InferenceCase = { ...caseOf({ ...PLAIN, combine: 'prediff' }, 7), path: 'plain', frames: 1_000_000 };

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openDevice, type BufferView, type Device, type GpuBuffer, type Kernel, type KernelDesc, type Op } from '../../ts/gpu/index.js';
 import { packageRoot } from '../../ts/root.js';
+import { withoutBanner } from '../validation/banner.js';
 
 /** A folder for this test file; the system's to clean. */
 export const scratch = mkdtempSync(join(tmpdir(), 'vkpn-gpu-'));
@@ -53,8 +54,7 @@ export function doubleAddOp(kernel: Kernel, source: BufferView, target: BufferVi
 export function runScript(body: string, env: NodeJS.ProcessEnv = {}): SpawnSyncReturns<string> {
   const script = `const gpu = await import(${JSON.stringify(join(packageRoot, 'dist', 'gpu', 'index.js'))});\n${body}`;
   const child = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', timeout: 50_000, env: { ...process.env, ...env } });
-  // The validation layer says on stdout where it logs to.
-  return { ...child, stdout: child.stdout.replace(/^Validation Layer Info - .*\n/gm, '') };
+  return { ...child, stdout: withoutBanner(child.stdout) };
 }
 
 /** As runScript, for a piece that ends in an error: what it throws. */

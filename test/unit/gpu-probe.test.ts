@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSy
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { packageRoot } from '../../ts/root.js';
+import { withoutBanner } from '../validation/banner.js';
 import { compileShader, runScript, scratch, thrownBy } from './gpu-harness.js';
 
 const list = 'console.log(gpu.listDevices().length)';
@@ -164,7 +165,7 @@ describe('the pipeline cache', () => {
     const script = `const gpu = await import(${JSON.stringify(join(packageRoot, 'dist', 'gpu', 'index.js'))});\n${body(dir)}`;
     const start = (): Promise<{ stdout: string }> => promisify(execFile)(process.execPath, ['--input-type=module', '-e', script]);
     const all = await Promise.all(Array.from({ length: 4 }, start));
-    expect(all.map(({ stdout }) => stdout)).toEqual(Array.from({ length: 4 }, () => works.stdout));
+    expect(all.map(({ stdout }) => withoutBanner(stdout))).toEqual(Array.from({ length: 4 }, () => works.stdout));
     const before = readFileSync(only1(dir));
     expect(use(dir)).toMatchObject(works);
     expect(readFileSync(only1(dir))).toEqual(before); // intact: it was read and not written anew
