@@ -18,7 +18,7 @@ layout(constant_id = 12) const uint OUTPUTS = 16;   // rows of the last matrix: 
 layout(constant_id = 13) const bool INPUT_F32 = false; // format of the module's input picture: f32, else f16
 layout(constant_id = 14) const bool REF_F32 = false;   // of its reference
 
-const uint STAR = 0, WINDOW = 1, NORM = 2, WNORM = 3, GUIDE = 4;
+const uint STAR = 0, WINDOW = 1, NORM = 2, WNORM = 3, GUIDED = 4;
 const uint BOX = 0, BINOMIAL = 1;
 const uint BSPLINE = 0, BILINEAR = 1;
 const uint BLEND = 0, PREDIFF = 1, POSTDIFF = 2;

@@ -15,10 +15,17 @@
 //   PANEL_GATE(gates, store, first)         the same of the panel times act'(gates of the pixels from `gates` on); the includer
 //                                           says before where they are: PANEL_GATES, a buffer of WORD
 //
+// The pixels are those from PANEL_FIRST to before PANEL_END, which the includer may define: else all of the batch.
+//
 // All invocations of the workgroup take part in products and macros. The includer declares weights[], of WEIGHT, and buffers of
 // WORD: what is loaded and stored at once, WORD_CHANNELS of a pixel.
 #ifndef VKPN_PANEL
 #define VKPN_PANEL
+
+#ifndef PANEL_FIRST
+#define PANEL_FIRST 0
+#define PANEL_END geo.pixels
+#endif
 
 #ifdef PATH_PLAIN
 #include "common/panel_plain.glsl"

@@ -28,12 +28,12 @@ uint panelBlock;
 #else
 #define panelBlock gl_WorkGroupID.x
 #endif
-uint firstPixel() { return (panelBlock * SUBGROUPS + gl_SubgroupID) * PIXELS; }
+uint firstPixel() { return PANEL_FIRST + (panelBlock * SUBGROUPS + gl_SubgroupID) * PIXELS; }
 
 uint panelSelect(uint turn) {
   // Where there are fewer pixels than invocations the last pixel is worked on several times, to the same result.
   panelLane = min(turn * SUBGROUP + gl_SubgroupInvocationID, PIXELS - 1);
-  return min(firstPixel() + panelLane, geo.pixels - 1);
+  return min(firstPixel() + panelLane, PANEL_END - 1);
 }
 
 void panelPut4(uint i, vec4 v) {
@@ -148,7 +148,7 @@ void panelLayerT(uint base, uint rows, uint gates) {
 #endif
 
 #define PANEL_KEEP(store, first, channels) \
-  EACH_WORD(channels, if (p < geo.pixels) { store(((first) + p) * ((channels) / 8) + word, slab[at]); })
+  EACH_WORD(channels, if (p < PANEL_END) { store(((first) + p) * ((channels) / 8) + word, slab[at]); })
 
 #define PANEL_ACTIVATE(active, store, first) PANEL_KEEP(store, first, WIDTH)
 

@@ -20,7 +20,7 @@ shared vec4 stage[STAGE_ROWS * QUADS];
 
 // No early return for invocations past the end: code under a condition is slower on drivers that run lanes under a mask.
 // They work on the last pixel again.
-uint panelSelect(uint turn) { return min(gl_GlobalInvocationID.x, geo.pixels - 1); }
+uint panelSelect(uint turn) { return min(PANEL_FIRST + gl_GlobalInvocationID.x, PANEL_END - 1); }
 
 void panelPut4(uint i, vec4 v) { panel[i] = v; }
 vec4 panelGet4(uint i) { return panel[i]; }

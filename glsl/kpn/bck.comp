@@ -27,16 +27,16 @@ layout(set = 0, binding = 1) readonly buffer StateBuffer { State state; };
 layout(set = 0, binding = 2) readonly buffer Image { QUAD imageQuad[]; };    // (pixel): what the kernel was applied to
 layout(set = 0, binding = 3) readonly buffer Weights { WEIGHT weights[]; };  // (layer, out, in)
 layout(set = 0, binding = 4) readonly buffer Act { WORD act[]; };            // (1 + layer, pixel, W): x, A
-layout(set = 0, binding = 5) readonly buffer Out { QUAD outQuad[]; };        // (pixel, 16): K
-layout(set = 0, binding = 6) readonly buffer Filtered { vec4 filtered[]; };  // (pixel): I.rgb, I.a
-layout(set = 0, binding = 7) readonly buffer Diff { vec4 diff[]; };          // (pixel): dO/dI.a
+layout(set = 0, binding = 5) readonly buffer Out { QUAD outQuad[]; };        // (pixel, OUTPUTS): K
+layout(set = 0, binding = 6) readonly buffer Filtered { vec4 filtered[]; };  // (part, pixel): I.rgb, I.a
+layout(set = 0, binding = 7) readonly buffer Diff { vec4 diff[]; };          // (part, pixel): dO/dI.a
 layout(set = 0, binding = 8) readonly buffer Gradient { vec4 gradient[]; };  // (pixel): dE/dO
-layout(set = 0, binding = 9) readonly buffer Post { vec4 dEdIpost[]; };      // (pixel): dE/dI.rgb, under postdiff
+layout(set = 0, binding = 9) readonly buffer Post { vec4 dEdIpost[]; };      // (part, pixel): dE/dI.rgb, under postdiff
 #ifdef FUSED
 #define PANEL_BLOCKS
 layout(set = 0, binding = 10) writeonly buffer Part { float part[]; };       // (part, layer, out, in): dE/dw, scaled
 #else
-layout(set = 0, binding = 10) writeonly buffer DAct { WORD dAct[]; };        // (layer, pixel, W): dE/dA; then (pixel, 16): dE/dK; scaled
+layout(set = 0, binding = 10) writeonly buffer DAct { WORD dAct[]; };        // (layer, pixel, W): dE/dA; then (pixel, OUTPUTS): dE/dK; scaled
 #endif
 
 #define PANEL_GATES act
@@ -46,33 +46,38 @@ layout(set = 0, binding = 10) writeonly buffer DAct { WORD dAct[]; };        // 
 // Puts dE/dK of the pixel into the panel.
 void putKernelGradient(uint p) {
   Pixel q = locate(p);
-  vec4 I = filtered[p];
-  vec3 g = gradient[p].rgb, d = diff[p].rgb;
+  vec3 g = gradient[p].rgb;
   bool coarsest = q.level + 1 == geo.levels && COMBINE != PREDIFF; // there O = I.rgb
-  vec3 dI = COMBINE == POSTDIFF ? dEdIpost[p].rgb : coarsest ? g : I.a * g;
-  float dAlpha = dot(g, d);
-  float k[TAPS], dK[TAPS];
-  float last = 0.0;
-  [[unroll]] for (uint i = 0; i < 4; ++i) {
-    vec4 v = unpackQuad(outQuad[p * (OUTPUTS / 4) + i]);
-    [[unroll]] for (uint j = 0; j < 4; ++j) {
-      if (4 * i + j < TAPS) { k[4 * i + j] = v[j]; dK[4 * i + j] = v[j]; }
-      else last = v[j];
+  bool fine = finite(g);
+  vec3 dI[PARTS];
+  float mean[PARTS], inv[PARTS];
+  Kernel weight[PARTS], dK[PARTS];
+  [[unroll]] for (uint part = 0; part < PARTS; ++part) {
+    vec4 I = filtered[part * geo.pixels + p];
+    vec3 d = diff[part * geo.pixels + p].rgb;
+    dI[part] = COMBINE == POSTDIFF ? dEdIpost[part * geo.pixels + p].rgb : coarsest ? g : I.a * g;
+#define OUT_QUAD(i) unpackQuad(outQuad[p * (OUTPUTS / 4) + (i)])
+    GET_KERNEL(dK[part], part, OUT_QUAD)
+    weight[part] = dK[part];
+    float total = tapWeights(weight[part].k);
+    bool normalised = APPLY == SOFTMAX || total > 0.001;
+    mean[part] = normalised ? dot(dI[part], I.rgb) : 0.0;
+    inv[part] = APPLY == SOFTMAX ? SHARP : 1.0 / max(0.001, total);
+    dK[part].alpha = dot(g, d) * blendWeightSlope(dK[part].alpha);
+    fine = fine && finite(I) && finite(d) && finite(dI[part]);
+  }
+  [[unroll]] for (uint t = 0; t < TAPS; ++t) {
+    vec3 rgb = unpackQuad(imageQuad[indexOf(q, TAP[t])]).rgb;
+    [[unroll]] for (uint part = 0; part < PARTS; ++part) {
+      float along = inv[part] * (dot(dI[part], partOf(part, rgb)) - mean[part]);
+      dK[part].k[t] = APPLY == SOFTMAX ? weight[part].k[t] * along : guarded(dK[part].k[t]) ? 0.0 : along;
     }
   }
-  float total = tapWeights(k);
-  bool normalised = APPLY == SOFTMAX || total > 0.001;
-  float mean = normalised ? dot(dI, I.rgb) : 0.0;
-  float inv = APPLY == SOFTMAX ? SHARP : 1.0 / max(0.001, total);
-  [[unroll]] for (uint t = 0; t < TAPS; ++t) {
-    float along = inv * (dot(dI, unpackQuad(imageQuad[indexOf(q, TAP[t])]).rgb) - mean);
-    dK[t] = APPLY == SOFTMAX ? k[t] * along : guarded(dK[t]) ? 0.0 : along;
-  }
-  dAlpha *= blendWeightSlope(last);
   // What overflowed in the forward pass, here or at a neighbour, gives no gradient (SPEC 1.7).
-  float scale = finite(I) && finite(d) && finite(g) && finite(dI) ? state.scale : 0.0;
-  [[unroll]] for (uint i = 0; i < 4; ++i) {
-    vec4 v = vec4(dK[4 * i], dK[4 * i + 1], dK[4 * i + 2], i < 3 ? dK[i < 3 ? 4 * i + 3 : 0] : dAlpha);
+  float scale = fine ? state.scale : 0.0;
+  [[unroll]] for (uint i = 0; i < OUTPUTS / 4; ++i) {
+    uint part = i / 4, t = 4 * (i % 4);
+    vec4 v = vec4(dK[part].k[t], dK[part].k[t + 1], dK[part].k[t + 2], t + 3 < TAPS ? dK[part].k[t + 3 < TAPS ? t + 3 : 0] : dK[part].alpha);
     panelPut4(i, scale == 0.0 ? vec4(0) : scale * v);
   }
 }

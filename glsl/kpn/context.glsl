@@ -1,5 +1,6 @@
 // The MLP's input for one pixel (SPEC 1.3). The includer declares `vec3 image(uint p)` (where the taps come from) and
-// `vec3 mip(uint p)` (where sigma comes from: M, also under prediff), `vec2 noise(uint tile)`.
+// `vec3 mip(uint p)` (where sigma comes from: M, also under prediff), `vec2 noise(uint tile)`; and, where the context may be guide, a macro
+// GUIDE(q, offset): what guides pixel q, `offset` away from it.
 #ifndef VKPN_CONTEXT
 #define VKPN_CONTEXT
 
@@ -58,7 +59,42 @@ void putWnorm(Pixel q, float sigma) {
   }
 }
 
+#ifdef GUIDE
+void putGuided(Pixel q, float sigma) {
+  float s = max(sigma, 1e-5), inv = 0.25 / s;
+  // The centre, and left, right, up and down of it, are taps.
+  const uint around[5] = uint[5](7, 6, 8, 3, 11);
+  vec3 own[TAPS], guide[TAPS];
+  [[unroll]] for (uint t = 0; t < TAPS; ++t) {
+    own[t] = image(indexOf(q, TAP[t]));
+    guide[t] = GUIDE(q, TAP[t]);
+  }
+  float v[52];
+  float ownCentre = luminance(own[CENTRE]), guideCentre = luminance(guide[CENTRE]);
+  [[unroll]] for (uint t = 0; t < TAPS; ++t) {
+    v[t] = relative(luminance(own[t]) - ownCentre, inv);
+    v[TAPS + t] = relative(luminance(guide[t]) - guideCentre, inv);
+  }
+  [[unroll]] for (uint k = 0; k < 5; ++k) {
+    uint t = around[k];
+    v[30 + k] = relative(saturation(own[t]), inv);
+    v[35 + k] = relative(saturation(guide[t]), inv);
+    vec3 whole = COMBINE == PREDIFF ? mip(indexOf(q, TAP[t])) : own[t];
+    v[43 + k] = relative(luminance(whole) - luminance(guide[t]), inv);
+    if (k == 0) [[unroll]] for (uint c = 0; c < 3; ++c) v[40 + c] = relative(whole[c] - guide[t][c], inv);
+  }
+  v[48] = log2(s) / 8.0;
+  v[49] = 1.0;
+  v[50] = 0.0;
+  v[51] = 0.0;
+  [[unroll]] for (uint i = 0; i < WIDTH / 4; ++i) panelPut4(i, i < 13 ? vec4(v[4 * min(i, 12)], v[4 * min(i, 12) + 1], v[4 * min(i, 12) + 2], v[4 * min(i, 12) + 3]) : vec4(0));
+}
+#endif
+
 void putContext(Pixel q) {
+#ifdef GUIDE
+  if (CONTEXT == GUIDED) { putGuided(q, sigmaOf(q)); return; }
+#endif
   if (CONTEXT == WINDOW) putWindow(q);
   else if (CONTEXT == WNORM) putWnorm(q, sigmaOf(q));
   else putStar(q, sigmaOf(q), CONTEXT == NORM);

@@ -1,4 +1,5 @@
-// fwd: the MLP's input, its layers, the kernel's weights and the convolution, for every pixel of the batch (SPEC 1.3 - 1.5).
+// fwd: the MLP's input, its layers, the kernel's weights and the convolution, for the batch's pixels `first` to `end` (SPEC 1.3 - 1.5):
+// all of them, or under context guide one level, whose guide is made of the coarser one's result.
 //! variant plain -DPATH_PLAIN=1
 //! variant plain.rolled -DPATH_PLAIN=1 -DROLLED=1
 //! variant f32 -DPATH_PLAIN=1 -DROLLED=1 -DF32=1
@@ -21,28 +22,37 @@
 layout(set = 0, binding = 1) readonly buffer Noise { vec2 noiseab[]; };     // (tile): a, b
 layout(set = 0, binding = 2) readonly buffer Image { QUAD imageQuad[]; };   // (pixel): rgb, what the kernel is applied to: M or D
 layout(set = 0, binding = 3) readonly buffer Mip { QUAD mipQuad[]; };       // (pixel): M
-layout(set = 0, binding = 4) readonly buffer Weights { WEIGHT weights[]; }; // (layer, out, in)
+layout(set = 0, binding = 4) readonly buffer Guide { QUAD guideQuad[]; };   // (pixel): G, but for the coarsest level
+layout(set = 0, binding = 5) readonly buffer Weights { WEIGHT weights[]; }; // (layer, out, in)
 #ifdef INFER // nothing is kept for the way back
-layout(set = 0, binding = 5) writeonly buffer Filtered { vec4 filtered[]; };// (pixel): I.rgb, I.a
+layout(set = 0, binding = 6) writeonly buffer Filtered { vec4 filtered[]; };// (part, pixel): I.rgb, I.a
 #define STORE_ACT(at, word)
 #define STORE_OUT(at, word)
 #else
-layout(set = 0, binding = 5) writeonly buffer Act { WORD act[]; };          // (1 + layer, pixel, W): x, A_0 .. A_{H-1}
-layout(set = 0, binding = 6) writeonly buffer Out { WORD kept[]; };         // (pixel, 16): K
-layout(set = 0, binding = 7) writeonly buffer Filtered { vec4 filtered[]; };// (pixel): I.rgb, I.a
+layout(set = 0, binding = 6) writeonly buffer Act { WORD act[]; };          // (1 + layer, pixel, W): x, A_0 .. A_{H-1}
+layout(set = 0, binding = 7) writeonly buffer Out { WORD kept[]; };         // (pixel, OUTPUTS): K
+layout(set = 0, binding = 8) writeonly buffer Filtered { vec4 filtered[]; };// (part, pixel): I.rgb, I.a
 #define STORE_ACT(at, word) act[at] = word
 #define STORE_OUT(at, word) kept[at] = word
 #endif
 #ifdef HELD // checking derivatives: see kpn/held.glsl
-layout(set = 0, binding = 6) readonly buffer HeldAct { QUAD heldAct[]; };   // A of the unperturbed network, as Act
-layout(set = 0, binding = 7) readonly buffer HeldOut { QUAD heldOut[]; };   // its K
+layout(set = 0, binding = 7) readonly buffer HeldAct { QUAD heldAct[]; };   // A of the unperturbed network, as Act
+layout(set = 0, binding = 8) readonly buffer HeldOut { QUAD heldOut[]; };   // its K
 #endif
+layout(push_constant) uniform Push { uint first, end; } push;
 
+#define PANEL_FIRST push.first
+#define PANEL_END push.end
 #include "common/panel.glsl"
 
 vec3 image(uint p) { return unpackQuad(imageQuad[p]).rgb; }
 vec3 mip(uint p) { return unpackQuad(mipQuad[p]).rgb; }
 vec2 noise(uint tile) { return noiseab[tile]; }
+vec3 guideAt(Pixel q, ivec2 offset) {
+  uint p = indexOf(q, offset);
+  return q.level + 1 == geo.levels ? mip(p) : unpackQuad(guideQuad[p]).rgb;
+}
+#define GUIDE(q, offset) guideAt(q, offset)
 #include "kpn/context.glsl"
 #include "kpn/kernel.glsl"
 #ifdef HELD
@@ -55,29 +65,32 @@ vec2 noise(uint tile) { return noiseab[tile]; }
 // From the panel's values of pixel p to its result.
 void convolve(uint p) {
   Pixel q = locate(p);
-  float k[TAPS];
-  float last = 0.0;
-  [[unroll]] for (uint i = 0; i < 4; ++i) {
-    vec4 v = panelGet4(i);
-    [[unroll]] for (uint j = 0; j < 4; ++j) {
-      if (4 * i + j < TAPS) k[4 * i + j] = v[j];
-      else last = v[j];
-    }
-  }
+  Kernel kernel[PARTS];
+  vec3 sum[PARTS];
+  [[unroll]] for (uint part = 0; part < PARTS; ++part) {
+    GET_KERNEL(kernel[part], part, panelGet4)
 #ifdef HELD
-  last = heldKernel(k, last, p);
+    holdKernel(kernel[part], part, p);
 #else
-  tapWeights(k);
-  last = blendWeight(last);
+    tapWeights(kernel[part].k);
+    kernel[part].alpha = blendWeight(kernel[part].alpha);
 #endif
-  vec3 sum = vec3(0);
-  [[unroll]] for (uint t = 0; t < TAPS; ++t) sum += k[t] * image(indexOf(q, TAP[t]));
-  vec4 result = vec4(sum, last);
-  filtered[p] = result;
+    sum[part] = vec3(0);
+  }
+  [[unroll]] for (uint t = 0; t < TAPS; ++t) {
+    vec3 rgb = image(indexOf(q, TAP[t]));
+    [[unroll]] for (uint part = 0; part < PARTS; ++part) sum[part] += kernel[part].k[t] * partOf(part, rgb);
+  }
+  bool fine = true;
+  [[unroll]] for (uint part = 0; part < PARTS; ++part) {
+    vec4 result = vec4(sum[part], kernel[part].alpha);
+    filtered[part * geo.pixels + p] = result;
+    fine = fine && finite(result);
+  }
 #ifndef INFER
   // What overflowed gives no gradient: zeros, because mulw multiplies by these and 0 * inf is NaN. (A loop: it costs
   // one turn where all pixels are fine, also on drivers that run both sides of a branch.)
-  uint clear = finite(result) ? 0 : WIDTH / WORD_CHANNELS;
+  uint clear = fine ? 0 : WIDTH / WORD_CHANNELS;
   for (uint i = 0; i < clear; ++i) {
     for (uint l = 0; l <= LAYERS; ++l) act[(l * geo.pixels + p) * (WIDTH / WORD_CHANNELS) + i] = WORD(0);
   }

@@ -6,31 +6,25 @@
 #ifndef VKPN_HELD
 #define VKPN_HELD
 
-// As tapWeights and blendWeight of kernel.glsl: K to kernel weights, in place; returns the blend weight of `x`.
-float heldKernel(inout float k[TAPS], float x, uint p) {
-  float base[TAPS];
-  float baseX = 0.0;
-  [[unroll]] for (uint i = 0; i < 4; ++i) {
-    vec4 v = unpackQuad(heldOut[p * (OUTPUTS / 4) + i]);
-    [[unroll]] for (uint j = 0; j < 4; ++j) {
-      if (4 * i + j < TAPS) base[4 * i + j] = v[j];
-      else baseX = v[j];
-    }
-  }
-  if (APPLY == SOFTMAX) tapWeights(k);
+// As tapWeights and blendWeight of kernel.glsl: K of a part of pixel p to weights, in place.
+void holdKernel(inout Kernel kernel, uint part, uint p) {
+  Kernel base;
+#define HELD_QUAD(i) unpackQuad(heldOut[p * (OUTPUTS / 4) + (i)])
+  GET_KERNEL(base, part, HELD_QUAD)
+  if (APPLY == SOFTMAX) tapWeights(kernel.k);
   else {
     float total = 0.0, baseTotal = 0.0;
     [[unroll]] for (uint t = 0; t < TAPS; ++t) {
-      bool g = guarded(base[t]);
-      k[t] = g ? 0.001 : k[t];
-      total += k[t];
-      baseTotal += g ? 0.001 : base[t];
+      bool g = guarded(base.k[t]);
+      kernel.k[t] = g ? 0.001 : kernel.k[t];
+      total += kernel.k[t];
+      baseTotal += g ? 0.001 : base.k[t];
     }
     float inv = 1.0 / (baseTotal > 0.001 ? total : 0.001);
-    [[unroll]] for (uint t = 0; t < TAPS; ++t) k[t] *= inv;
+    [[unroll]] for (uint t = 0; t < TAPS; ++t) kernel.k[t] *= inv;
   }
-  if (ABLEND == ALPHA_CLAMPED) return baseX > 0.0 && baseX < 1.0 ? x : clamp(baseX, 0.0, 1.0);
-  return blendWeight(x);
+  if (ABLEND != ALPHA_CLAMPED) kernel.alpha = blendWeight(kernel.alpha);
+  else kernel.alpha = base.alpha > 0.0 && base.alpha < 1.0 ? kernel.alpha : clamp(base.alpha, 0.0, 1.0);
 }
 
 #endif

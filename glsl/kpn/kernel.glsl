@@ -2,6 +2,24 @@
 #ifndef VKPN_KERNEL
 #define VKPN_KERNEL
 
+#include "kpn/parts.glsl"
+
+// What the MLP says of a part of a pixel: 15 values and a 16th; then the weights made of them.
+struct Kernel {
+  float k[TAPS];
+  float alpha;
+};
+
+// The 16 values of a part in fours: QUADS_AT(i) is the vec4 of channels 4i .. 4i+3 of all parts.
+#define GET_KERNEL(kernel, part, QUADS_AT) \
+  [[unroll]] for (uint i = 0; i < 4; ++i) { \
+    vec4 v = QUADS_AT(4 * (part) + i); \
+    [[unroll]] for (uint j = 0; j < 4; ++j) { \
+      if (4 * i + j < TAPS) kernel.k[4 * i + j] = v[j]; \
+      else kernel.alpha = v[j]; \
+    } \
+  }
+
 // vkdt's guard: taps of huge weight are replaced, and get no gradient.
 bool guarded(float k) { return abs(k) >= 10.0; }
 

@@ -21,7 +21,7 @@ layout(set = 0, binding = 1) readonly buffer Weights { WEIGHT weights[]; }; // (
 layout(set = 0, binding = 2) readonly buffer Act { WORD act[]; };           // (1 + layer, pixel, W): x, A
 #ifdef FUSED
 #define PANEL_BLOCKS
-layout(set = 0, binding = 3) readonly buffer DK { WORD dK[]; };             // (pixel, 16): dE/dK
+layout(set = 0, binding = 3) readonly buffer DK { WORD dK[]; };             // (pixel, OUTPUTS): dE/dK
 layout(set = 0, binding = 4) writeonly buffer Part { float part[]; };       // (part, layer, out, in): dE/dw
 #define LOAD_DK(at) dK[at]
 #else

@@ -1,8 +1,9 @@
 // A batch of pixels for tests of single kernels: every buffer of a training step with contents of the test's own, not
 // computed from each other but where a kernel's result relies on it (I belongs to K). f16 where the device keeps f16.
-import type { ModelSpec } from '../../ts/model/spec.js';
+import { outputsOf, partsOf, type ModelSpec } from '../../ts/model/spec.js';
 import { hyperBytes, STATE_BYTES, type Hyper } from '../../ts/modules/kpn-t/state.js';
 import { type PictureKind, applyForward, down, makeImage, random, toHalf } from '../reference/index.js';
+import { planes } from './expected.js';
 import { testWeights, tilesOf } from './step-cases.js';
 import { bytesOf, geometryOfCase, type Snapshot, type StepCase, storageOf, values } from './step-run.js';
 
@@ -38,7 +39,7 @@ export function caseOf(model: Partial<ModelSpec>, size: readonly [number, number
   const m = { ...plain, ...model };
   const kinds = Array.from({ length: tiles }, (_, i): PictureKind => (i % 2 ? 'negative' : 'photo'));
   const formats = more.formats ?? { input: 'f16', ref: 'f16' };
-  return { model: m, tiles: tilesOf(kinds, size[0], size[1], 3, formats), weights: testWeights(m, 11, m.context === 'norm' || m.context === 'wnorm' ? 0.05 : 1), formats, ...more };
+  return { model: m, tiles: tilesOf(kinds, size[0], size[1], 3, formats), weights: testWeights(m, 11, m.context !== 'star' && m.context !== 'window' ? 0.05 : 1), formats, ...more };
 }
 
 /** Contents for all buffers of the case. */
@@ -52,8 +53,10 @@ export function batchOf(c: StepCase, seed = 1): Batch {
   const single = (n: number, size: number): Uint8Array => bytesOf(signed(n, size), 'f32');
   const scale = 64;
   const weights = c.weights!.map(toHalf);
+  const outputs = outputsOf(model);
+  const parts = partsOf(model);
   // Outputs whose taps sum to far more than 0, some beyond the guard.
-  const K = bytesOf(Float64Array.from({ length: 16 * g.pixels }, (_, i) => (i % 16 === 3 ? 11 : 2) * next() + (i % 16 === 15 ? -1 : 0.2)).map(toHalf), storage);
+  const K = bytesOf(Float64Array.from({ length: outputs * g.pixels }, (_, i) => (i % 16 === 3 ? 11 : 2) * next() + (i % 16 === 15 ? -1 : 0.2)).map(toHalf), storage);
   const data = {
     noise: bytesOf(tiles.flatMap((t) => [t.noise.a, t.noise.b]), 'f32'),
     img: bytesOf(rgbaOf(c, 'input'), c.formats!.input), ref: bytesOf(rgbaOf(c, 'reference'), c.formats!.ref),
@@ -62,8 +65,8 @@ export function batchOf(c: StepCase, seed = 1): Batch {
     geometry: g.bytes, ...data, 'frozen noiseab': data.noise, 'frozen input': data.img, 'frozen ref': data.ref,
     rounded: bytesOf(weights, 'f32'), w: bytesOf(weights, 'f16'), state: runningState(scale), hyper: hyperBytes(HYPER),
     mip: half(4 * g.mipPixels, 1), detail: half(4 * g.pixels, 0.3), A: half((model.layers + 1) * g.pixels * model.width, 1), K,
-    O: single(4 * g.pixels, 1), dOdIa: single(4 * g.pixels, 1), dEdO: single(4 * g.pixels, 2), dEdI: single(4 * g.pixels, 2), up2T: single(4 * g.pixels, 2),
-    dEdA: half(g.pixels * (model.layers * model.width + 16), 2),
+    O: single(4 * g.pixels, 1), dOdIa: single(4 * g.pixels * parts, 1), dEdO: single(4 * g.pixels, 2), dEdI: single(4 * g.pixels * parts, 2), up2T: single(4 * g.pixels * parts, 2),
+    dEdA: half(g.pixels * (model.layers * model.width + outputs), 2), guide: half(4 * g.pixels, 1),
   }));
   const batch = { c, contents, weights, scale };
   fillFiltered(batch);
@@ -77,8 +80,9 @@ const rgbaOf = (c: StepCase, which: 'input' | 'reference'): number[] =>
 function fillFiltered({ c, contents }: Batch): void {
   const { model, tiles } = c;
   const g = geometryOfCase(c);
-  const I = new Float64Array(4 * g.pixels);
-  const downI = new Float64Array(4 * g.pixels);
+  const outputs = outputsOf(model);
+  const I = new Float64Array(4 * g.pixels * partsOf(model));
+  const downI = I.slice();
   for (let level = 0; level < model.levels; level++)
     for (let tile = 0; tile < tiles.length; tile++) {
       const { first, width, height } = g.levels[level]!;
@@ -86,12 +90,13 @@ function fillFiltered({ c, contents }: Batch): void {
       const at = first + tile * n;
       const picture = values(contents.get(model.combine === 'prediff' ? 'detail' : 'mip')!, storageOf(c), 4 * at, 4 * n);
       const taps = makeImage(width, height, 3, picture.filter((_, i) => i % 4 < 3));
-      const own = applyForward(model, taps, values(contents.get('K')!, storageOf(c), 16 * at, 16 * n));
-      I.set(own.data.map(Math.fround), 4 * at);
-      if (level + 1 === model.levels) continue;
-      const coarse = down(own, model.pyramid);
-      const { first: below } = g.levels[level + 1]!;
-      downI.set(coarse.data.map(Math.fround), 4 * (below + tile * coarse.width * coarse.height));
+      planes(model, applyForward(model, taps, values(contents.get('K')!, storageOf(c), outputs * at, outputs * n))).forEach((own, k) => {
+        I.set(own.data.map(Math.fround), 4 * (k * g.pixels + at));
+        if (level + 1 === model.levels) return;
+        const coarse = down(own, model.pyramid);
+        const { first: below } = g.levels[level + 1]!;
+        downI.set(coarse.data.map(Math.fround), 4 * (k * g.pixels + below + tile * coarse.width * coarse.height));
+      });
     }
   contents.set('I', bytesOf(I, 'f32'));
   contents.set('downI', bytesOf(downI, 'f32'));

@@ -70,7 +70,7 @@ function kernelChange(model: ModelOptions, K: number[], e: number[]): number[] {
 /** I (h, w, 4) from taps and K. */
 function filtered(model: ModelOptions, taps: Image, tapError: Image, K: Range): Range {
   const value = applyForward(model, taps, K.value).data;
-  const { bound } = applied(model, taps, K.value);
+  const { bound } = applied(model, taps, K.value)[0]!;
   const slope = { plain: 1, sigmoid: 0.5, clamped: 1, const: 0 }[model.ablend];
   for (let y = 0; y < taps.height; y++)
     for (let x = 0; x < taps.width; x++) {
@@ -92,12 +92,12 @@ function filtered(model: ModelOptions, taps: Image, tapError: Image, K: Range): 
 function result(model: ModelOptions, I: Range, like: Image, below: Image | undefined): Range {
   if (model.combine === 'postdiff' && below) return I;
   const image = imageOf(like, 4, I.value);
-  const O = combined(model, image, below);
+  const O = combined(model, [image], below);
   const error = (i: number): number => I.bound[4 * Math.floor(i / 3) + (i % 3)]!;
   if (!below) return { value: O.value, bound: O.bound.map((e, i) => e + error(i)) };
   // d(a d) of the blend weight a and what it multiplies.
   const alpha = (i: number): number => 4 * Math.floor(i / 3) + 3;
-  const U = combined(model, imageOf(like, 4, I.value.map((v, i) => (i % 4 === 3 ? 0 : v))), below).value;
+  const U = combined(model, [imageOf(like, 4, I.value.map((v, i) => (i % 4 === 3 ? 0 : v)))], below).value;
   return {
     value: O.value,
     bound: O.bound.map((e, i) => {

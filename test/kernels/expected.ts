@@ -9,7 +9,7 @@
 import {
   type AdamOptions, type Image, type ModelOptions, type Noise, TAPS, activate, activationSlope, adamStep, addScaled, applyBackward,
   applyForward, blendWeightSlope, channels, contexts, down, downTransposed, gradientNorm, guardedSum,
-  isGuarded, kernelWeights, lossOf, lossSlope, luminance, makeImage, mlpShape, multiply, noiseSigma, pixel, rowsOf, saturation, up2, up2Transposed, LUMINANCE,
+  isGuarded, kernelWeights, outputsOf, parts, lossOf, lossSlope, luminance, makeImage, mlpShape, multiply, noiseSigma, pixel, rowsOf, saturation, up2, up2Transposed, LUMINANCE,
 } from '../reference/index.js';
 
 /** Values and the largest error allowed to each. */
@@ -58,9 +58,17 @@ export function detail(model: ModelOptions, M: Image, coarse: Image): Expected {
   return stored(expected(addScaled(M, enlarge(coarse), -1).data, (_, i) => 12 * u * terms.data[i]!));
 }
 
+/** up2 of O: 9 terms and their weights: N = 12. */
+export function guide(model: ModelOptions, like: Image, coarser: Image): Expected {
+  const { U, UTerms } = enlarged(model, like, coarser);
+  return stored(expected(U!.data, (_, i) => 12 * u * UTerms!.data[i]!));
+}
+
 interface Seen {
   M: Image;
   taps: Image;
+  /** Context guide: the guide, M at the coarsest level. */
+  G?: Image | undefined;
   noise: Noise;
   gain: number;
 }
@@ -79,44 +87,82 @@ function sigmaAndError({ M, noise, gain }: Seen, x: number, y: number): { sigma:
   return { sigma, error: (gain * root) / 65535 + 12 * u * sigma };
 }
 
-/** The offset that a channel of the context looks at and what it takes there; undefined for the others. */
-export function channelSource(context: ModelOptions['context'], channel: number): { at: readonly [number, number]; of: 'lum' | 'sat' } | undefined {
-  const cross = [[0, 0], [-1, 0], [1, 0], [0, -1], [0, 1]] as const;
-  if (context === 'window') return channel < 64 ? { at: [Math.floor(channel / 8) - 4, (channel % 8) - 4], of: 'lum' } : undefined;
-  if (context === 'wnorm') {
-    if (channel < 49) return { at: [(channel % 7) - 3, Math.floor(channel / 7) - 3], of: 'lum' };
-    return channel < 54 ? { at: cross[channel - 49]!, of: 'sat' } : undefined;
-  }
-  return channel < 30 ? { at: TAPS[channel >> 1]!, of: channel % 2 ? 'sat' : 'lum' } : undefined;
+/** A channel's number before it is divided by sigma, where it is, and that number's error. */
+interface Looked {
+  size: number;
+  error: number;
 }
+
+const CROSS = [[0, 0], [-1, 0], [1, 0], [0, -1], [0, 1]] as const;
+
+type Look = (at: readonly [number, number]) => Looked;
+
+/** Luminance and saturation of the pixel there; `against` the centre's luminance. */
+function looks(image: Image, x: number, y: number): { lum: Look; sat: Look; against: Look } {
+  const at = (d: readonly [number, number]): number[] => pixel(image, x + d[0], y + d[1]);
+  const lum: Look = (d) => ({ size: Math.abs(luminance(at(d))), error: luminanceError(at(d)) });
+  const centre = lum([0, 0]);
+  return {
+    lum,
+    sat: (d) => ({ size: saturation(at(d)), error: 2 * u * saturation(at(d)) }),
+    against: (d) => ({ size: Math.abs(luminance(at(d)) - luminance(at([0, 0]))), error: lum(d).error + centre.error }),
+  };
+}
+
+/** Where a channel of the context looks: luminance, saturation or a colour of the taps, the guide, or what M differs from it by. */
+export interface Source {
+  at: readonly [number, number];
+  of: 'lum' | 'sat' | 0 | 1 | 2;
+  from: 'taps' | 'G' | 'M - G';
+  /** Less the centre's. */
+  against?: boolean;
+}
+
+/** Undefined for channels that look at no pixel but the centre's noise. */
+export function channelSource(context: ModelOptions['context'], channel: number): Source | undefined {
+  const taps = { from: 'taps', against: context !== 'star' && context !== 'window' } as const;
+  const lum = (at: Source['at'] | undefined, from: Source['from'] = 'taps'): Source | undefined => at && { at, of: 'lum', from, against: from !== 'M - G' && taps.against };
+  const sat = (at: Source['at'] | undefined, from: Source['from'] = 'taps'): Source | undefined => at && { at, of: 'sat', from };
+  if (context === 'window') return channel < 64 ? lum([Math.floor(channel / 8) - 4, (channel % 8) - 4]) : undefined;
+  if (context === 'wnorm') return channel < 49 ? lum([(channel % 7) - 3, Math.floor(channel / 7) - 3]) : sat(CROSS[channel - 49]);
+  if (context === 'guide') {
+    if (channel < 30) return channel < 15 ? lum(TAPS[channel]) : lum(TAPS[channel - 15], 'G');
+    if (channel < 40) return channel < 35 ? sat(CROSS[channel - 30]) : sat(CROSS[channel - 35], 'G');
+    return channel < 43 ? { at: [0, 0], of: (channel - 40) as 0 | 1 | 2, from: 'M - G' } : lum(CROSS[channel - 43], 'M - G');
+  }
+  if (channel >= 30) return undefined;
+  return channel % 2 ? sat(TAPS[channel >> 1]) : lum(TAPS[channel >> 1]);
+}
+
+function looked({ at, of, from, against }: Source, { M, taps, G }: Seen, x: number, y: number): Looked {
+  const own = looks(from === 'G' ? G! : taps, x, y);
+  if (from !== 'M - G') return of === 'sat' ? own.sat(at) : against ? own.against(at) : own.lum(at);
+  const [m, g] = [M, G!].map((image) => pixel(image, x + at[0], y + at[1])) as [number[], number[]];
+  if (typeof of === 'number') return { size: Math.abs(m[of]! - g[of]!), error: 0 };
+  return { size: Math.abs(luminance(m) - luminance(g)), error: luminanceError(m) + luminanceError(g) };
+}
+
+const SIGMA_CHANNEL: Record<ModelOptions['context'], number> = { star: 30, norm: 30, wnorm: 54, guide: 48, window: -1 };
 
 /** The context (SPEC 1.3): errors of luminance, saturation, sigma, and where divided by sigma those of the quotient. */
 export function context(model: ModelOptions, seen: Seen): Expected {
   const W = model.width;
   const { width, height } = seen.M;
-  const value = contexts(model.context, W, { ...seen, G: undefined });
+  const value = contexts(model.context, W, seen);
   const bound = new Float64Array(value.length);
-  const relative = model.context === 'norm' || model.context === 'wnorm';
-  const sigmaChannel = model.context === 'star' || model.context === 'norm' ? 30 : model.context === 'wnorm' ? 54 : -1;
+  const relative = model.context !== 'star' && model.context !== 'window';
   for (let y = 0; y < height; y++)
     for (let x = 0; x < width; x++) {
       const { sigma, error } = sigmaAndError(seen, x, y);
       const s = Math.max(sigma, 1e-5);
-      const centre = pixel(seen.taps, x, y);
       for (let c = 0; c < W; c++) {
-        const at = (y * width + x) * W + c;
         const source = channelSource(model.context, c);
         let e = 0;
         if (source) {
-          const v = pixel(seen.taps, x + source.at[0], y + source.at[1]);
-          const own = source.of === 'lum' ? luminanceError(v) : 2 * u * saturation(v);
-          const difference = source.of === 'lum' ? luminance(v) - luminance(centre) : saturation(v);
-          const ofCentre = source.of === 'lum' ? luminanceError(centre) : 0;
-          e = relative ? (own + ofCentre + Math.abs(difference) * (error / s + 12 * u)) / (4 * s) : own;
-        } else if (c === sigmaChannel) {
-          e = relative ? (error / s / Math.LN2 + 8 * u * Math.abs(Math.log2(s)) + 2 ** -21) / 8 : error;
-        }
-        bound[at] = e;
+          const own = looked(source, seen, x, y);
+          e = relative ? (own.error + own.size * (error / s + 12 * u)) / (4 * s) : own.error;
+        } else if (c === SIGMA_CHANNEL[model.context]) e = relative ? (error / s / Math.LN2 + 8 * u * Math.abs(Math.log2(s)) + 2 ** -21) / 8 : error;
+        bound[(y * width + x) * W + c] = e;
       }
     }
   return stored({ value, bound });
@@ -154,32 +200,77 @@ function kernelError(model: ModelOptions, K: readonly number[]): number {
   return (16 * terms * u) / Math.max(0.001, guardedSum(K)) + 8 * u;
 }
 
-const tapsOf = (K: Float64Array, p: number, outs: number): number[] => Array.from(K.subarray(p * outs, p * outs + 15));
+/** Number of kernels of a pixel. */
+export const partCount = (model: ModelOptions): number => parts(model.chroma).length;
 
-/** I: 15 terms besides the weights' own errors; the blend weight 8 roundings of sigmoid, none of the others. */
-export function applied(model: ModelOptions, taps: Image, K: Float64Array): Expected {
-  const value = applyForward(model, taps, K).data;
-  const bound = new Float64Array(value.length);
-  for (let y = 0; y < taps.height; y++)
-    for (let x = 0; x < taps.width; x++) {
-      const p = y * taps.width + x;
-      const Kt = tapsOf(K, p, 16);
-      const k = kernelWeights(model, Kt).map(Math.abs);
-      const e = kernelError(model, Kt) + 17 * u;
-      for (let c = 0; c < 3; c++) bound[4 * p + c] = e * sum(TAPS.map(([dx, dy], t) => k[t]! * Math.abs(pixel(taps, x + dx, y + dy)[c]!)));
-      bound[4 * p + 3] = model.ablend === 'sigmoid' ? 8 * u : 0;
-    }
-  return { value, bound };
+/** What part `k` is of a picture, as rgb: luminance three times over. */
+export function partOf(model: ModelOptions, k: number, image: Image): Image {
+  const part = parts(model.chroma)[k]!;
+  const out = makeImage(image.width, image.height, 3);
+  for (let p = 0; p < image.width * image.height; p++) {
+    const v = part.select(Array.from(image.data.subarray(image.channels * p, image.channels * p + 3)));
+    for (let c = 0; c < 3; c++) out.data[3 * p + c] = v[part.count === 1 ? 0 : c]!;
+  }
+  return out;
 }
 
-/** The picture that I's blend weight multiplies (dO/dI.a) and its error, N = 12. `coarse`, under postdiff: down(I). */
-export function blended(model: ModelOptions, I: Image, U: Image | undefined, UTerms: Image | undefined, coarse?: Image): Expected {
+/** The same of terms' absolute values: what adds up to a part of rgb. */
+function partTerms(model: ModelOptions, k: number, terms: Image): Image {
+  if (!model.chroma) return terms;
+  return map3(terms, (v, p) => (k === 0 ? 0 : v) + luminance(terms.data.subarray(terms.channels * p, terms.channels * p + 3)));
+}
+
+/** Further roundings of what is a part of rgb: those of luminance and of the difference. */
+const partRoundings = (model: ModelOptions): number => (model.chroma ? 6 : 0);
+
+const kernelOf = (model: ModelOptions, K: Float64Array, p: number, k: number): number[] => {
+  const at = p * outputsOf(model.chroma) + 16 * k;
+  return Array.from(K.subarray(at, at + 15));
+};
+
+/** Of a tensor in the reference's form, (h, w, 4 or 6), the parts as (h, w, 4) each: rgb and what belongs to the blend weight. */
+export function planes(model: ModelOptions, I: Image): Image[] {
+  return parts(model.chroma).map((part) => {
+    const out = makeImage(I.width, I.height, 4);
+    for (let p = 0; p < I.width * I.height; p++) {
+      for (let c = 0; c < 3; c++) out.data[4 * p + c] = I.data[I.channels * p + part.channel + (part.count === 1 ? 0 : c)]!;
+      out.data[4 * p + 3] = I.data[I.channels * p + part.alpha]!;
+    }
+    return out;
+  });
+}
+
+/** I, a part each: 15 terms besides the weights' own errors; the blend weight 8 roundings of sigmoid, none of the others. */
+export function applied(model: ModelOptions, taps: Image, K: Float64Array): Expected[] {
+  const extra = partRoundings(model);
+  return planes(model, applyForward(model, taps, K)).map(({ data: value }, part) => {
+    const terms = partTerms(model, part, abs(taps));
+    const bound = new Float64Array(value.length);
+    for (let y = 0; y < taps.height; y++)
+      for (let x = 0; x < taps.width; x++) {
+        const p = y * taps.width + x;
+        const Kt = kernelOf(model, K, p, part);
+        const k = kernelWeights(model, Kt).map(Math.abs);
+        const e = kernelError(model, Kt) + (17 + extra) * u;
+        for (let c = 0; c < 3; c++) bound[4 * p + c] = e * sum(TAPS.map(([dx, dy], t) => k[t]! * pixel(terms, x + dx, y + dy)[c]!));
+        bound[4 * p + 3] = model.ablend === 'sigmoid' ? 8 * u : 0;
+      }
+    return { value, bound };
+  });
+}
+
+/**
+ * The picture that the blend weight of part `k` multiplies (dO/dI.a) and its error, N = 12. I is that part's; `coarse`, under postdiff:
+ * down(I) of it.
+ */
+export function blended(model: ModelOptions, k: number, I: Image, U: Image | undefined, UTerms: Image | undefined, coarse?: Image): Expected {
   const zero = new Float64Array(3 * I.width * I.height);
   if (!U || !UTerms) return { value: zero, bound: zero };
   if (model.combine === 'prediff') return { value: rgb(I).data, bound: zero };
-  const { U: smooth, UTerms: terms } = model.combine === 'blend' ? { U, UTerms } : enlarged(model, I, coarse);
+  const ofBlend = (): { U: Image; UTerms: Image } => ({ U: partOf(model, k, U), UTerms: partTerms(model, k, UTerms) });
+  const { U: smooth, UTerms: terms } = model.combine === 'blend' ? ofBlend() : enlarged(model, I, coarse);
   const colour = rgb(I);
-  return expected(addScaled(colour, smooth!, -1).data, (_, i) => 12 * u * (Math.abs(colour.data[i]!) + terms!.data[i]!));
+  return expected(addScaled(colour, smooth!, -1).data, (_, i) => (12 + partRoundings(model)) * u * (Math.abs(colour.data[i]!) + terms!.data[i]!));
 }
 
 /** up2(Oc) and the sum of its terms' absolute values. */
@@ -189,16 +280,21 @@ export function enlarged(model: ModelOptions, I: Image, coarse: Image | undefine
   return { U: enlarge(rgb(coarse)), UTerms: enlarge(abs(rgb(coarse))) };
 }
 
-/** O = U + I.a d, d as above: U's 9 terms, N = 14 and the error of d. The coarsest level is exact. */
-export function combined(model: ModelOptions, I: Image, coarser: Image | undefined, coarse?: Image): Expected {
-  const { U, UTerms } = enlarged(model, I, coarser);
-  if (!U || !UTerms) return expected(rgb(I).data, () => 0);
-  const d = blended(model, I, U, UTerms, coarse);
-  const alpha = (i: number): number => I.data[4 * Math.floor(i / 3) + 3]!;
-  return expected(U.data.map((v, i) => v + alpha(i) * d.value[i]!), (_, i) => {
-    const a = Math.abs(alpha(i));
-    return 14 * u * (UTerms.data[i]! + a * Math.abs(d.value[i]!)) + a * d.bound[i]!;
+/** O = U + I.a d of each part, d as above: U's 9 terms, N = 14 (16 of two parts) and the error of d. The coarsest level is the parts' sum. */
+export function combined(model: ModelOptions, I: readonly Image[], coarser: Image | undefined, coarse?: readonly Image[]): Expected {
+  const { U, UTerms } = enlarged(model, I[0]!, coarser);
+  const value = U ? U.data.slice() : new Float64Array(3 * I[0]!.width * I[0]!.height);
+  const N = 12 + 2 * I.length;
+  const bound = value.map((_, i) => (UTerms ? N * u * UTerms.data[i]! : 0));
+  I.forEach((part, k) => {
+    const d = U ? blended(model, k, part, U, UTerms, coarse?.[k]) : expected(rgb(part).data, () => 0);
+    d.value.forEach((v, i) => {
+      const alpha = U ? part.data[4 * Math.floor(i / 3) + 3]! : 1;
+      value[i]! += alpha * v;
+      bound[i]! += Math.abs(alpha) * ((U || model.chroma ? N * u : 0) * Math.abs(v) + d.bound[i]!);
+    });
   });
+  return { value, bound };
 }
 
 /** Errors of one channel's loss and its derivative, by r; r and t are exact. */
@@ -243,79 +339,117 @@ export function lossGradient(model: ModelOptions, O: Image, ref: Image, noise: N
 
 const times = (image: Image, I: Image, f: (a: number) => number): Image => map3(image, (v, p) => (v === 0 ? 0 : v * f(I.data[4 * p + 3]!)));
 
-/** dE/dO of the coarser level from dE/dO `g` of this one: up to 36 terms of 3 factors: N = 40. */
-export function coarserGradient(model: ModelOptions, I: Image, g: Image): Expected {
-  const through = model.combine === 'blend' ? times(g, I, (a) => 1 - a) : rgb(g);
-  const terms = up2Transposed(abs(through), model.pyramid, model.up);
-  return expected(up2Transposed(through, model.pyramid, model.up).data, (_, i) => 40 * u * terms.data[i]!);
+/** What of dE/dO `g` goes to the coarser level, before up2^T, and its terms' absolute values. I is of each part. */
+function handedOn(model: ModelOptions, I: readonly Image[], g: Image): { through: Image; terms: Image } {
+  if (model.combine !== 'blend') return { through: rgb(g), terms: abs(rgb(g)) };
+  if (!model.chroma) {
+    const through = times(g, I[0]!, (a) => 1 - a);
+    return { through, terms: abs(through) };
+  }
+  // (1 - a_C) g + (a_C - a_Y) s L; where there is no gradient at all, alpha may be anything.
+  const pick = (f: (g: readonly number[], c: number, aY: number, aC: number) => number): Image => map3(g, (_, p, c) => {
+    const own = Array.from(g.data.subarray(g.channels * p, g.channels * p + 3));
+    return own.every((v) => v === 0) ? 0 : f(own, c, I[0]!.data[4 * p + 3]!, I[1]!.data[4 * p + 3]!);
+  });
+  return {
+    through: pick((own, c, aY, aC) => (1 - aC) * own[c]! + (aC - aY) * sum(own) * LUMINANCE[c]!),
+    terms: pick((own, c, aY, aC) => Math.abs((1 - aC) * own[c]!) + Math.abs(aC - aY) * sum(own.map(Math.abs)) * LUMINANCE[c]!),
+  };
 }
 
-/** up2^T of I.a g (postdiff): N = 40. */
+/** dE/dO of the coarser level from dE/dO `g` of this one: up to 36 terms of 3 factors, N = 40, with chroma a further sum: 48. */
+export function coarserGradient(model: ModelOptions, I: readonly Image[], g: Image): Expected {
+  const { through, terms } = handedOn(model, I, g);
+  const bound = up2Transposed(terms, model.pyramid, model.up);
+  return expected(up2Transposed(through, model.pyramid, model.up).data, (_, i) => (model.chroma ? 48 : 40) * u * bound.data[i]!);
+}
+
+/** up2^T of I.a g (postdiff), of a part: N = 40. */
 export function weightedTransposed(model: ModelOptions, I: Image, g: Image): Expected {
   const through = times(g, I, (a) => a);
   const terms = up2Transposed(abs(through), model.pyramid, model.up);
   return expected(up2Transposed(through, model.pyramid, model.up).data, (_, i) => 40 * u * terms.data[i]!);
 }
 
-/** dE/dI.rgb under postdiff from the part up2^T(I.a g): 25 terms (mirrored ones several times), a difference: N = 40. */
-export function postGradient(model: ModelOptions, I: Image, g: Image, part: Image | undefined): Expected {
-  if (!part) return expected(rgb(g).data, () => 0);
+/** dE/dI.rgb of a part under postdiff, from up2^T(I.a g): 25 terms (mirrored ones several times), a difference: N = 40. */
+export function postGradient(model: ModelOptions, I: Image, g: Image, up2T: Image | undefined): Expected {
+  if (!up2T) return expected(rgb(g).data, () => 0);
   const own = times(g, I, (a) => a);
-  const value = addScaled(own, downTransposed(part, I.width, I.height, model.pyramid), -1);
-  const terms = addScaled(abs(own), downTransposed(abs(part), I.width, I.height, model.pyramid), 1);
+  const value = addScaled(own, downTransposed(up2T, I.width, I.height, model.pyramid), -1);
+  const terms = addScaled(abs(own), downTransposed(abs(up2T), I.width, I.height, model.pyramid), 1);
   return expected(value.data, (_, i) => 40 * u * terms.data[i]!);
 }
 
 interface KernelGradientInputs {
   taps: Image;
   K: Float64Array;
-  /** (h, w, 4) as the device has it. */
-  I: Image;
-  /** dO/dI.a as the device has it. */
-  d: Image;
+  /** (h, w, 4) as the device has it, of each part. */
+  I: readonly Image[];
+  /** dO/dI.a as the device has it, of each part. */
+  d: readonly Image[];
   /** dE/dO. */
   g: Image;
-  /** dE/dI.rgb, under postdiff. */
-  post?: Image | undefined;
+  /** dE/dI.rgb of each part, under postdiff. */
+  post?: readonly Image[] | undefined;
   coarsest: boolean;
   scale: number;
+}
+
+/** dE/dI of a part as rgb, and by its blend weight: (h, w, 4). */
+function partGradient(model: ModelOptions, { I, d, g, post, coarsest }: KernelGradientInputs, k: number): Image {
+  const isPlain = coarsest && model.combine !== 'prediff';
+  const dI = makeImage(g.width, g.height, 4);
+  for (let p = 0; p < g.width * g.height; p++)
+    for (let c = 0; c < 3; c++) {
+      const own = g.data[g.channels * p + c]!;
+      dI.data[4 * p + c] = post ? post[k]!.data[3 * p + c]! : isPlain || own === 0 ? own : I[k]!.data[4 * p + 3]! * own;
+      dI.data[4 * p + 3]! += own === 0 ? 0 : own * d[k]!.data[3 * p + c]!;
+    }
+  return dI;
 }
 
 /**
  * dE/dK. Taps: (dI . M_t - dI . I) times the weight: 6 products and their sums, N = 12, the kernel's own error, and the
  * error of I (the reference takes the mean of dI . M_t over the kernel, the device dI . I). Blend weight: dot(g, d) times
- * the slope, N = 20.
+ * the slope, N = 20. With chroma the same of each part, luminance as a colour of three equal numbers.
  */
-export function kernelGradient(model: ModelOptions, { taps, K, I, d, g, post, coarsest, scale }: KernelGradientInputs): Expected {
-  const isPlain = coarsest && model.combine !== 'prediff';
-  const dI = makeImage(I.width, I.height, 4);
-  for (let p = 0; p < I.width * I.height; p++) {
-    for (let c = 0; c < 3; c++) {
-      const own = g.data[g.channels * p + c]!;
-      dI.data[4 * p + c] = post ? post.data[3 * p + c]! : isPlain || own === 0 ? own : I.data[4 * p + 3]! * own;
-      dI.data[4 * p + 3]! += own === 0 ? 0 : own * d.data[3 * p + c]!;
+export function kernelGradient(model: ModelOptions, inputs: KernelGradientInputs): Expected {
+  const { taps, K, I, d, g, scale } = inputs;
+  const dIs = I.map((_, k) => partGradient(model, inputs, k));
+  const whole = makeImage(g.width, g.height, model.chroma ? 6 : 4); // in the reference's form: by luminance, the sum over rgb
+  parts(model.chroma).forEach((part, k) => {
+    for (let p = 0; p < g.width * g.height; p++) {
+      const own = Array.from(dIs[k]!.data.subarray(4 * p, 4 * p + 3));
+      (part.count === 1 ? [sum(own)] : own).forEach((v, c) => (whole.data[whole.channels * p + part.channel + c] = v));
+      whole.data[whole.channels * p + part.alpha] = dIs[k]!.data[4 * p + 3]!;
     }
-  }
-  const value = applyBackward(model, taps, K, dI);
+  });
+  const value = applyBackward(model, taps, K, whole);
   const bound = new Float64Array(value.length);
-  const IError = applied(model, taps, K).bound;
-  for (let y = 0; y < I.height; y++)
-    for (let x = 0; x < I.width; x++) {
-      const p = y * I.width + x;
-      const Kt = tapsOf(K, p, 16);
-      const k = kernelWeights(model, Kt);
-      const divisor = Math.max(0.001, guardedSum(Kt));
-      const G = [0, 1, 2].map((c) => Math.abs(dI.data[4 * p + c]!));
-      const mean = sum(G.map((v, c) => v * Math.abs(I.data[4 * p + c]!)));
-      const meanError = sum(G.map((v, c) => v * IError[4 * p + c]!));
-      TAPS.forEach(([dx, dy], t) => {
-        const factor = model.apply === 'softmax' ? model.sharp * k[t]! : isGuarded(Kt[t]!) ? 0 : 1 / divisor;
-        const along = sum(pixel(taps, x + dx, y + dy).map((v, c) => Math.abs(v) * G[c]!)) + mean;
-        bound[16 * p + t] = factor * (along * (kernelError(model, Kt) + 14 * u) + meanError);
-      });
-      const terms = sum([0, 1, 2].map((c) => Math.abs(g.data[g.channels * p + c]! * d.data[3 * p + c]!)));
-      bound[16 * p + 15] = 20 * u * terms * blendWeightSlope(model.ablend, K[16 * p + 15]!);
-    }
+  const outputs = outputsOf(model.chroma);
+  const N = 14 + partRoundings(model);
+  const IErrors = applied(model, taps, K);
+  I.forEach((part, k) => {
+    const terms = partTerms(model, k, abs(taps));
+    for (let y = 0; y < part.height; y++)
+      for (let x = 0; x < part.width; x++) {
+        const p = y * part.width + x;
+        const Kt = kernelOf(model, K, p, k);
+        const weight = kernelWeights(model, Kt);
+        const divisor = Math.max(0.001, guardedSum(Kt));
+        const G = [0, 1, 2].map((c) => Math.abs(dIs[k]!.data[4 * p + c]!));
+        const mean = sum(G.map((v, c) => v * Math.abs(part.data[4 * p + c]!)));
+        const meanError = sum(G.map((v, c) => v * IErrors[k]!.bound[4 * p + c]!));
+        TAPS.forEach(([dx, dy], t) => {
+          const factor = model.apply === 'softmax' ? model.sharp * weight[t]! : isGuarded(Kt[t]!) ? 0 : 1 / divisor;
+          const along = sum(pixel(terms, x + dx, y + dy).map((v, c) => v * G[c]!)) + mean;
+          bound[outputs * p + 16 * k + t] = factor * (along * (kernelError(model, Kt) + N * u) + meanError);
+        });
+        const own = sum([0, 1, 2].map((c) => Math.abs(g.data[g.channels * p + c]! * d[k]!.data[3 * p + c]!)));
+        const last = outputs * p + 16 * k + 15;
+        bound[last] = 20 * u * own * blendWeightSlope(model.ablend, K[last]!);
+      }
+  });
   return stored({ value, bound }, scale);
 }
 

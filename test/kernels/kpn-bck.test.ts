@@ -13,6 +13,9 @@ const models = [
   { combine: 'prediff', apply: 'plain', ablend: 'sigmoid', act: 'relu', layers: 1 },
   { combine: 'postdiff', apply: 'plain', ablend: 'clamped', act: 'none', layers: 1 },
   { combine: 'blend', apply: 'softmax', ablend: 'const', act: 'lrelu', layers: 1, width: 64 },
+  { combine: 'blend', apply: 'softmax', ablend: 'sigmoid', act: 'lrelu', layers: 2, chroma: true },
+  { combine: 'prediff', apply: 'plain', ablend: 'plain', act: 'lrelu', layers: 1, width: 64, chroma: true },
+  { combine: 'postdiff', apply: 'plain', ablend: 'clamped', act: 'relu', layers: 1, chroma: true },
 ] as const;
 
 describe.each(LAYER_VARIANTS)('variant %s', (_variant, more) => {

@@ -27,8 +27,8 @@ describe.each(STORAGES)('variant %s', (_storage, params) => test.each(inPlace)('
   for (let level = 0; level < first; level++) expect(after.image('mip', 'stored', level, 1, 4)).toEqual(before.image('mip', 'stored', level, 1, 4));
 }));
 
-test.each(combinations({ pyramid: ['box', 'binomial'], shape: shapes } as const))('variant float: %s', async (_, row) => {
-  const { pyramid, shape: [width, height, levels] } = row;
-  const c = caseOf({ pyramid, combine: 'postdiff', levels }, [width, height], 3);
+test.each(combinations({ chroma: [false, true], pyramid: ['box', 'binomial'], shape: shapes } as const))('variant float: %s', async (_, row) => {
+  const { chroma, pyramid, shape: [width, height, levels] } = row;
+  const c = caseOf({ chroma, pyramid, combine: 'postdiff', levels }, [width, height], 3);
   await testKernel(gpu.device, c, { label: /^down /, outputs: ['downI'], check: (t) => onLevels(checkDownI, t, undefined, 1) });
 });

@@ -6,10 +6,10 @@ import { checkPost, onLevels } from './step-check.js';
 
 const gpu = useDevice();
 
-const rows = combinations({ pyramid: ['box', 'binomial'], shape: [[1, 1, 2], [2, 1, 3], [3, 5, 3], [9, 9, 1], [12, 17, 4]] } as const);
+const rows = combinations({ chroma: [false, true], pyramid: ['box', 'binomial'], shape: [[1, 1, 2], [2, 1, 3], [3, 5, 3], [9, 9, 1], [12, 17, 4]] } as const);
 
 test.each(rows)('%s', async (_, row) => {
-  const { pyramid, shape: [width, height, levels] } = row;
-  const c = caseOf({ combine: 'postdiff', pyramid, levels }, [width, height], 3);
+  const { chroma, pyramid, shape: [width, height, levels] } = row;
+  const c = caseOf({ chroma, combine: 'postdiff', pyramid, levels }, [width, height], 3);
   await testKernel(gpu.device, c, { label: /^dpost /, outputs: ['dEdI'], check: (t) => onLevels(checkPost, t) });
 });

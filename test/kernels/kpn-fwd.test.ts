@@ -1,4 +1,4 @@
-// kpn/fwd: context, layers, kernels, convolution (SPEC 1.3 to 1.5), on every path.
+// kpn/fwd: context, layers, kernels, convolution (SPEC 1.3 to 1.5, 1.6 chroma), on every path; level by level under context guide.
 import { useDevice } from '../unit/gpu-harness.js';
 import { batchOf, caseOf, without } from './batch.js';
 import type { ModelOptions } from '../reference/index.js';
@@ -6,7 +6,7 @@ import { nodesOf, runKernel, type Use } from './harness.js';
 import { testKernel } from './kernel-test.js';
 import { LAYER_VARIANTS } from './paths.js';
 import { checkFwd, onLevels } from './step-check.js';
-import { bytesOf, type Snapshot, type StepCase, values } from './step-run.js';
+import { bytesOf, geometryOfCase, type Snapshot, type StepCase, values } from './step-run.js';
 
 const gpu = useDevice();
 
@@ -15,13 +15,36 @@ const models = [
   { context: 'norm', layers: 2, ablend: 'sigmoid' },
   { context: 'window', width: 64, ablend: 'clamped', act: 'none' },
   { context: 'wnorm', width: 64, ablend: 'const' },
+  { context: 'norm', chroma: true, apply: 'plain', ablend: 'clamped' },
+  { context: 'guide', width: 64, combine: 'prediff', chroma: true },
 ] as const;
 
 describe.each(LAYER_VARIANTS)('variant %s', (_variant, more) => {
   test.each(models.map((m) => [Object.values(m).join(' '), m] as const))('%s', async (_, model) => {
     // 13 x 9 is no multiple of any workgroup's or panel's size.
     const c = caseOf(model, [13, 9], 3, more);
-    await testKernel(gpu.device, c, { label: /^fwd$/, outputs: ['A', 'K', 'I'], check: (t, weights) => onLevels(checkFwd, t, weights) });
+    await testKernel(gpu.device, c, { label: /^fwd( \d)?$/, outputs: ['A', 'K', 'I'], check: (t, weights) => onLevels(checkFwd, t, weights) });
+  });
+});
+
+/** A part of the pixels is all that a dispatch is to touch: runNodes keeps the others, and guards lie around the buffers. */
+describe.each(LAYER_VARIANTS)('pixels 20 to before 91 of the batch, variant %s', (_variant, more) => {
+  test.each([false, true])('chroma %p', async (chroma) => {
+    const c = caseOf({ context: 'norm', chroma }, [13, 9], 1, more);
+    const batch = batchOf(c);
+    const [node] = await nodesOf(gpu.device, c, /^fwd$/);
+    const uses = node!.uses.map((use) => (['A', 'K', 'I'].includes(use.name) ? { ...use, access: 'rw' as const } : use));
+    const whole = await runAs(c, without(batch, 'A', 'K', 'I'));
+    const part = await runKernel(gpu.device, { ...node!, uses, push: new Uint8Array(Uint32Array.of(20, 91).buffer) }, batch.contents);
+    const { pixels } = geometryOfCase(c);
+    for (const { name, bytes } of uses.filter((use) => use.access === 'rw')) {
+      const [before, all, some] = [batch.contents, whole, part].map((s) => s.get(name)!);
+      const planes = name === 'A' ? 2 : name === 'I' && chroma ? 2 : 1;
+      const row = bytes / planes / pixels;
+      const expected = before!.slice();
+      for (let k = 0; k < planes; k++) expected.set(all!.subarray((k * pixels + 20) * row, (k * pixels + 91) * row), (k * pixels + 20) * row);
+      expect({ name, equal: Buffer.compare(some!, expected) }).toEqual({ name, equal: 0 });
+    }
   });
 });
 
@@ -46,13 +69,13 @@ describe('variant held.f32: every kink stays on the side where the unperturbed p
   };
   const I = (s: Snapshot): Float64Array => values(s.get('I')!, 'f32');
 
-  test.each(['softmax', 'plain'] as const)('%s: unperturbed, it is the same', async (apply) => {
-    const { before, held } = await holding({ apply, ablend: 'clamped' }, 0);
+  test.each([['softmax', false], ['plain', false], ['plain', true]] as const)('%s, chroma %p: unperturbed, it is the same', async (apply, chroma) => {
+    const { before, held } = await holding({ apply, chroma, ablend: 'clamped' }, 0);
     expect(I(held)).toEqual(I(before));
   });
 
-  test('without kinks it is fwd', async () => {
-    const { before, held, free } = await holding({ act: 'none' }, 2);
+  test.each([false, true])('chroma %p: without kinks it is fwd', async (chroma) => {
+    const { before, held, free } = await holding({ act: 'none', chroma }, 2);
     expect(I(held)).toEqual(I(free));
     expect(I(held)).not.toEqual(I(before));
   });

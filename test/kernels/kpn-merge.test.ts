@@ -16,7 +16,7 @@ test.each(rows)('%s', async (_, { pyramid, up, shape: [width, height, levels], s
   for (let tile = 0; tile < c.inputs.length; tile++)
     for (let i = 0; i + 1 < levels; i++) {
       const at = (name: string, level: number, channels = 3) => pictureOf(c, snapshot, name, level, tile, channels);
-      const whole = combined(c.model, at(`I ${i}`, i, 4), at(`O ${i + 1}`, i + 1), at(`down ${i}`, i + 1));
+      const whole = combined(c.model, [at(`I ${i}`, i, 4)], at(`O ${i + 1}`, i + 1), [at(`down ${i}`, i + 1)]);
       const given = at('img', 0).data;
       const s = i === 0 ? strength : 1;
       const value = s === 1 ? whole.value : whole.value.map((v, k) => given[k]! + s * (v - given[k]!));

@@ -23,6 +23,7 @@ const cases = listedCases([
   { width: 64, layers: 5, context: 'norm', loss: 'enc', shape: shape(13, 7, 1, 1) },
   { width: 128, layers: 1, context: 'window', combine: 'prediff', shape: shape(7, 7, 2, 1) },
   { width: 128, layers: 3, context: 'norm', act: 'relu', shape: shape(11, 3, 1, 1) },
+  { width: 64, layers: 3, context: 'guide', chroma: true, ablend: 'sigmoid', loss: 'enc', shape: shape(11, 9, 3, 2) },
 ]).map(({ name, c }) => ({ name, c: { ...c, frames: 1 } }));
 
 /** Frame 0 on a path, every tensor within the reference's bounds; all are chosen so that nothing overflows. */

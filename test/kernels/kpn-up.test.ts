@@ -7,11 +7,11 @@ import { checkUp, onLevels } from './step-check.js';
 const gpu = useDevice();
 
 const rows = combinations({
-  combine: ['blend', 'prediff', 'postdiff'], pyramid: ['box', 'binomial'], up: ['bspline', 'bilinear'], shape: [[1, 1, 2], [6, 1, 3], [7, 11, 5], [9, 4, 1]],
+  chroma: [false, true], combine: ['blend', 'prediff', 'postdiff'], pyramid: ['box', 'binomial'], up: ['bspline', 'bilinear'], shape: [[1, 1, 2], [6, 1, 3], [7, 11, 5], [9, 4, 1]],
 } as const);
 
 describe.each(STORAGES)('variant %s', (_storage, params) => test.each(rows)('%s', async (_, row) => {
-  const { combine, pyramid, up, shape: [width, height, levels] } = row;
-  const c = caseOf({ combine, pyramid, up, levels }, [width, height], 3, { params });
+  const { chroma, combine, pyramid, up, shape: [width, height, levels] } = row;
+  const c = caseOf({ chroma, combine, pyramid, up, levels }, [width, height], 3, { params });
   await testKernel(gpu.device, c, { label: /^up \d$/, outputs: ['O', 'dOdIa', 'output'], check: (t) => onLevels(checkUp, t) });
 }));

@@ -1,17 +1,19 @@
 // Cases for whole-step tests: every option of the network with every other, pairwise, on pictures of awkward sizes.
-import { CHOICES, weightCount, type ModelSpec } from '../../ts/model/spec.js';
+import { CHOICES, outputsOf, weightCount, type ModelSpec } from '../../ts/model/spec.js';
 import { type PictureKind, type Tile, makeImage, pairwise, picture, random, toHalf } from '../reference/index.js';
 import type { PictureFormat, StepCase } from './step-run.js';
 
 /** Contexts that need no more than 32 channels. */
 export const NARROW = ['star', 'norm'] as const;
 
-/** Options that kernels look at, apart from width, layers, levels and context. `sharp` large enough to matter. */
+/** Options that kernels look at, apart from width, layers, levels and context. */
 export const OPTIONS = {
   pyramid: CHOICES.pyramid, up: CHOICES.up, combine: CHOICES.combine, apply: CHOICES.apply, ablend: CHOICES.ablend, act: CHOICES.act, loss: CHOICES.loss,
+  chroma: [false, true],
 } as const;
 
 export const NO_CHROMA = { chroma: false, sharp: 0.7 } as const;
+
 
 const rounded = (format: PictureFormat): ((v: number) => number) => (format === 'f16' ? toHalf : Math.fround);
 
@@ -49,10 +51,10 @@ function stepCase({ shape, formats: [input, ref], kind, ...options }: Row, seed:
   const model = { ...options, levels: shape.levels };
   const formats = { input, ref };
   const kinds = Array.from({ length: shape.tiles }, (_, k) => (k === 0 ? kind : 'photo'));
-  const relative = model.context === 'norm' || model.context === 'wnorm';
+  const relative = model.context !== 'star' && model.context !== 'window';
   const spread = (relative ? 0.05 : 1) * (kind === 'huge' && !relative ? 0.1 : 1);
-  const { width, layers, context, combine, pyramid, up, apply, ablend, act, loss } = model;
-  const name = `${width}x${layers} ${context} ${combine} ${pyramid} ${up} ${apply} ${ablend} ${act} ${loss}, ${shape.levels} levels of ${shape.tiles} ${kind} ${shape.size.join('x')} ${input} ${ref}`;
+  const { width, layers, context, combine, pyramid, up, apply, ablend, act, loss, chroma } = model;
+  const name = `${width}x${layers} ${context} ${combine} ${pyramid} ${up} ${apply} ${ablend} ${act} ${loss}${chroma ? ' chroma' : ''}, ${shape.levels} levels of ${shape.tiles} ${kind} ${shape.size.join('x')} ${input} ${ref}`;
   return { name, c: { model, weights: testWeights(model, 7 + seed, spread), frames: 16, tiles: tilesOf(kinds, shape.size[0], shape.size[1], 100 + seed, formats), formats } };
 }
 
@@ -86,11 +88,11 @@ export function testWeights(model: ModelSpec, seed: number, spread: number): Flo
   const one = ONE[model.context];
   const w = new Float64Array(weightCount(model));
   for (let l = 0; l <= layers; l++)
-    for (let out = 0; out < (l === layers ? 16 : W); out++)
+    for (let out = 0; out < (l === layers ? outputsOf(model) : W); out++)
       for (let i = 0; i < W; i++) {
         let v = bound * (2 * next() - 1) * (l === layers ? spread : 1);
         if (one !== undefined && out === 0 && l < layers) v = i === (l === 0 ? one : 0) ? 1 : 0;
-        if (one !== undefined && l === layers && i === 0) v = out === 15 ? 0.5 : out === 3 ? 9.75 : 1 + next();
+        if (one !== undefined && l === layers && i === 0) v = out % 16 === 15 ? 0.5 : out % 16 === 3 ? 9.75 : 1 + next();
         w[l * W * W + out * W + i] = toHalf(v);
       }
   return w;

@@ -70,9 +70,20 @@ export class Tensors {
   }
 
   /** `keep` channels of a picture of four channels. */
-  image(name: string, format: 'f32' | 'stored', level: number, tile: number, keep = 3): Image {
+  image(name: string, format: 'f32' | 'stored', level: number, tile: number, keep = 3, part = 0): Image {
     const { first, count, width, height } = this.at(level, tile);
-    return channels(makeImage(width, height, 4, values(this.buffer(name), format === 'stored' ? this.storage : format, 4 * first, 4 * count)), 0, keep);
+    const from = 4 * (part * this.geometry.pixels + first);
+    return channels(makeImage(width, height, 4, values(this.buffer(name), format === 'stored' ? this.storage : format, from, 4 * count)), 0, keep);
+  }
+
+  /** f32 pictures of each part. */
+  parts(name: string, level: number, tile: number, keep = 3): Image[] {
+    return Array.from({ length: expect_.partCount(this.c.model) }, (_, k) => this.image(name, 'f32', level, tile, keep, k));
+  }
+
+  /** Compares a picture of each part. */
+  compareParts(what: string, device: readonly Image[], expected: (k: number) => Expected): void {
+    device.forEach((image, k) => this.compare(device.length > 1 ? `${what}, part ${k}` : what, image.data, expected(k)));
   }
 
   rows(name: string, base: number, row: number, level: number, tile: number): Float64Array {
@@ -157,29 +168,38 @@ export const checkDown: Check = (t, level, tile) =>
 export const checkDetail: Check = (t, level, tile) =>
   t.compare('detail', t.image('detail', 'stored', level, tile).data, expect_.detail(t.c.model, t.image('mip', 'stored', level, tile), t.image('mip', 'stored', level + 1, tile)));
 
+/** The guide of a level that is not the coarsest. */
+export const checkGuide: Check = (t, level, tile) => {
+  const G = t.image('guide', 'stored', level, tile);
+  t.compare('guide', G.data, expect_.guide(t.c.model, G, t.image('O', 'f32', level + 1, tile)));
+};
+
 export const checkFwd: Check = (t, level, tile, weights) => {
   const { model, tiles } = t.c;
   const image = taps(t, level, tile);
-  const seen = { M: t.image('mip', 'stored', level, tile), taps: image, noise: tiles[tile]!.noise, gain: noiseGain(level, model.pyramid) };
+  const M = t.image('mip', 'stored', level, tile);
+  const G = model.context !== 'guide' || isCoarsest(t, level) ? M : t.image('guide', 'stored', level, tile);
+  const seen = { M, taps: image, G, noise: tiles[tile]!.noise, gain: noiseGain(level, model.pyramid) };
   t.compare('x', t.A(-1, level, tile), expect_.context(model, seen));
   for (let l = 0; l < model.layers; l++) t.compare(`A ${l}`, t.A(l, level, tile), expect_.hidden(model, weights, l, t.A(l - 1, level, tile)));
   t.compare('K', t.K(level, tile), expect_.outputs(model, weights, t.A(model.layers - 1, level, tile)));
-  t.compare('I', t.image('I', 'f32', level, tile, 4).data, expect_.applied(model, image, t.K(level, tile)));
+  const applied = expect_.applied(model, image, t.K(level, tile));
+  t.compareParts('I', t.parts('I', level, tile, 4), (k) => applied[k]!);
 };
 
 /** down(I) at `level`, under postdiff. */
 export const checkDownI: Check = (t, level, tile) =>
-  t.compare('down of I', t.image('downI', 'f32', level, tile).data, expect_.downOnce(t.c.model, t.image('I', 'f32', level - 1, tile), false));
+  t.compareParts('down of I', t.parts('downI', level, tile), (k) => expect_.downOnce(t.c.model, t.parts('I', level - 1, tile)[k]!, false));
 
 export const checkUp: Check = (t, level, tile) => {
   const { model } = t.c;
-  const I = t.image('I', 'f32', level, tile, 4);
+  const I = t.parts('I', level, tile, 4);
   const coarser = coarserResult(t, level, tile);
-  const coarse = model.combine === 'postdiff' && coarser ? t.image('downI', 'f32', level + 1, tile) : undefined;
+  const coarse = model.combine === 'postdiff' && coarser ? t.parts('downI', level + 1, tile) : undefined;
   const O = t.image('O', 'f32', level, tile);
   t.compare('O', O.data, expect_.combined(model, I, coarser, coarse));
-  const { U, UTerms } = expect_.enlarged(model, I, coarser);
-  t.compare('dO/dI.a', t.image('dOdIa', 'f32', level, tile).data, expect_.blended(model, I, U, UTerms, coarse));
+  const { U, UTerms } = expect_.enlarged(model, I[0]!, coarser);
+  t.compareParts('dO/dI.a', t.parts('dOdIa', level, tile), (k) => expect_.blended(model, k, I[k]!, U, UTerms, coarse?.[k]));
   if (level > 0) return;
   const count = 4 * O.width * O.height;
   const result = values(t.buffer('output'), 'f16', tile * count, count);
@@ -194,23 +214,23 @@ export const checkLoss: Check = (t, level, tile) => {
 
 /** dE/dO of `level` > 0. */
 export const checkDup: Check = (t, level, tile) =>
-  t.compare('dE/dO', t.image('dEdO', 'f32', level, tile).data, expect_.coarserGradient(t.c.model, t.image('I', 'f32', level - 1, tile, 4), t.image('dEdO', 'f32', level - 1, tile)));
+  t.compare('dE/dO', t.image('dEdO', 'f32', level, tile).data, expect_.coarserGradient(t.c.model, t.parts('I', level - 1, tile, 4), t.image('dEdO', 'f32', level - 1, tile)));
 
 /** up2^T(I.a g) of `level` - 1, under postdiff. */
 export const checkPart: Check = (t, level, tile) =>
-  t.compare('up2^T', t.image('up2T', 'f32', level, tile).data, expect_.weightedTransposed(t.c.model, t.image('I', 'f32', level - 1, tile, 4), t.image('dEdO', 'f32', level - 1, tile)));
+  t.compareParts('up2^T', t.parts('up2T', level, tile), (k) => expect_.weightedTransposed(t.c.model, t.parts('I', level - 1, tile, 4)[k]!, t.image('dEdO', 'f32', level - 1, tile)));
 
 export const checkPost: Check = (t, level, tile) => {
-  const part = isCoarsest(t, level) ? undefined : t.image('up2T', 'f32', level + 1, tile);
-  t.compare('dE/dI', t.image('dEdI', 'f32', level, tile).data, expect_.postGradient(t.c.model, t.image('I', 'f32', level, tile, 4), t.image('dEdO', 'f32', level, tile), part));
+  const up2T = isCoarsest(t, level) ? undefined : t.parts('up2T', level + 1, tile);
+  t.compareParts('dE/dI', t.parts('dEdI', level, tile), (k) => expect_.postGradient(t.c.model, t.parts('I', level, tile, 4)[k]!, t.image('dEdO', 'f32', level, tile), up2T?.[k]));
 };
 
 export const checkBck: Check = (t, level, tile, weights) => {
   const { model } = t.c;
   t.compare('dE/dK', t.dA(model.layers, level, tile), expect_.kernelGradient(model, {
-    taps: taps(t, level, tile), K: t.K(level, tile), I: t.image('I', 'f32', level, tile, 4), g: t.image('dEdO', 'f32', level, tile),
-    coarsest: isCoarsest(t, level), scale: t.scale, d: t.image('dOdIa', 'f32', level, tile),
-    post: model.combine === 'postdiff' ? t.image('dEdI', 'f32', level, tile) : undefined,
+    taps: taps(t, level, tile), K: t.K(level, tile), I: t.parts('I', level, tile, 4), g: t.image('dEdO', 'f32', level, tile),
+    coarsest: isCoarsest(t, level), scale: t.scale, d: t.parts('dOdIa', level, tile),
+    post: model.combine === 'postdiff' ? t.parts('dEdI', level, tile) : undefined,
   }));
   for (let l = model.layers; l > 0; l--) {
     const above = t.dA(l, level, tile);
@@ -234,6 +254,7 @@ function checkTensors(t: Tensors, weights: Float64Array): void {
   const { combine, levels } = t.c.model;
   onLevels(checkMip, t, weights, 0, isPrediff(t) ? levels + 1 : levels);
   if (isPrediff(t)) onLevels(checkDetail, t);
+  if (t.c.model.context === 'guide') onLevels(checkGuide, t, weights, 0, levels - 1);
   onLevels(checkFwd, t, weights);
   if (combine === 'postdiff') onLevels(checkDownI, t, weights, 1);
   onLevels(checkUp, t);

@@ -41,19 +41,34 @@ const wide = listedCases([
 ]);
 test.each(wide)('$name', ({ c }) => check(c));
 
+// Level by level, coarse to fine.
+const guide = { width: 64, context: 'guide' } as const;
+const guided = listedCases([
+  { ...guide, combine: 'blend', shape: shape(23, 17, 3, 2) },
+  { ...guide, combine: 'blend', chroma: true, pyramid: 'binomial', up: 'bilinear', ablend: 'sigmoid', shape: shape(9, 1, 4, 1) },
+  { ...guide, combine: 'prediff', pyramid: 'binomial', kind: 'negative', shape: shape(5, 3, 7, 3) },
+  { ...guide, combine: 'prediff', chroma: true, up: 'bilinear', kind: 'black', shape: shape(13, 10, 1, 2) },
+  { ...guide, combine: 'postdiff', up: 'bilinear', shape: shape(1, 1, 3, 2) },
+  { ...guide, combine: 'postdiff', chroma: true, pyramid: 'binomial', ablend: 'clamped', kind: 'huge', shape: shape(12, 9, 3, 2) },
+]);
+test.each(guided)('$name', ({ c }) => check(c));
+
 /** The whole model in the reference at once, with the roundings that the device makes: that its parts are put together rightly. */
 describe('free running beside the reference', () => {
   const cases = listedCases([
     { context: 'norm', ablend: 'sigmoid', loss: 'l2', shape: shape(12, 10, 3, 2) },
     { combine: 'prediff', pyramid: 'binomial', up: 'bilinear', layers: 2, shape: shape(11, 7, 2, 2) },
     { combine: 'postdiff', ablend: 'clamped', act: 'relu', loss: 'cosh', shape: shape(9, 9, 3, 1) },
+    { context: 'norm', ablend: 'sigmoid', chroma: true, shape: shape(12, 10, 3, 2) },
+    { combine: 'postdiff', chroma: true, layers: 2, shape: shape(10, 7, 3, 1) },
+    { width: 64, context: 'guide', chroma: true, ablend: 'sigmoid', shape: shape(9, 11, 3, 1) },
   ]);
   const adam = { ...ADAM_DEFAULTS, alpha: 0.001, gradclip: 0.5 };
 
   test.each(cases)('$name', async ({ c }) => {
     const snapshots = await runSteps(gpu.device, { ...c, frames: 10, params: { alpha: 0.001, gradclip: 0.5 } });
     let state: AdamState = initialState(c.weights!);
-    const quantise = { M: toHalf, D: toHalf, x: toHalf, A: toHalf, K: toHalf, dK: toScaledHalf(128), dA: toScaledHalf(128) };
+    const quantise = { M: toHalf, D: toHalf, G: toHalf, x: toHalf, A: toHalf, K: toHalf, dK: toScaledHalf(128), dA: toScaledHalf(128) };
     for (const [frame, snapshot] of snapshots.entries()) {
       const { dw, meanLoss } = evaluate(c.model, state.w.map(toHalf), c.tiles, { quantise });
       const before = state.w;

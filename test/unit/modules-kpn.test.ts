@@ -61,8 +61,7 @@ test.each([
   ['a checkpoint of another size', ['connect:wts:a:output:kpn-t:01:wcp', 'param:kpn-t:01:init:0', 'param:kpn-t:01:layers:2'], { weights: weightsOf(PRESETS.classic, '') }, 'CHECKPOINT_MISMATCH', /32 x 128 weights.*32 x 96/],
   ['a checkpoint of another kind', ['connect:wts:a:output:kpn-t:01:wcp', 'param:kpn-t:01:init:0', 'param:kpn-t:01:context:norm'], {}, 'CHECKPOINT_MISMATCH', /has context star, but this graph's has norm/],
   ['a context that needs more channels', ['param:kpn-t:01:context:window'], {}, 'MODEL_OPTIONS', /context window needs a width of at least 64/],
-  ['what is not there yet', ['param:kpn-t:01:chroma:1'], {}, 'MODEL_OPTIONS', /chroma are not there yet/],
-  ['a context that is not there yet', ['param:kpn-t:01:context:guide', 'param:kpn-t:01:width:64'], {}, 'MODEL_OPTIONS', /guide is not there yet/],
+  ['the guide needs more channels', ['param:kpn-t:01:context:guide', 'param:kpn-t:01:chroma:1'], {}, 'MODEL_OPTIONS', /context guide needs a width of at least 64/],
   ['a width that is none', ['param:kpn-t:01:width:48'], {}, 'MODEL_OPTIONS', /width 48 is not supported/],
 ] as const)('%s', async (_name, lines, inputs, code, message) => {
   const error = await refused([...lines], inputs);

@@ -66,6 +66,9 @@ export const SLOPE = 0.001;
 /** Outputs of the last matrix: 15 taps and a blend weight, twice with `chroma`. */
 export const outputsOf = (m: ModelSpec): number => (m.chroma ? 32 : 16);
 
+/** Kernels of a pixel, each with a blend weight: of rgb; with `chroma` of luminance, and of rgb - luminance. */
+export const partsOf = (m: ModelSpec): number => outputsOf(m) / 16;
+
 /** Number of weights as stored: H+1 matrices of W x W, the rows past the outputs of the last one zero (SPEC 1.4). */
 export const weightCount = (m: ModelSpec): number => (m.layers + 1) * m.width * m.width;
 
@@ -75,9 +78,7 @@ export const weightIndex = (m: ModelSpec, l: number, out: number, inp: number): 
 /** Why this combination of options can't be; undefined where it can. */
 export function incompatibility(m: ModelSpec): { option: keyof ModelSpec; reason: string; hint: string } | undefined {
   if (!WIDTHS.includes(m.width as 32)) return { option: 'width', reason: `width ${m.width} is not supported`, hint: 'use 32, 64 or 128' };
-  if (m.context === 'guide') return { option: 'context', reason: 'context guide is not there yet', hint: 'use wnorm (width 64) or norm' };
-  if (m.chroma) return { option: 'chroma', reason: 'kernels of their own for chroma are not there yet', hint: 'leave chroma at 0' };
-  if (['window', 'wnorm'].includes(m.context) && m.width < 64)
+  if (['window', 'wnorm', 'guide'].includes(m.context) && m.width < 64)
     return { option: 'context', reason: `context ${m.context} needs a width of at least 64, but width is ${m.width}`, hint: 'set width:64, or use context star or norm' };
   return undefined;
 }

@@ -3,7 +3,7 @@
 
 import type { PlanBuffer } from '../../graph/types.js';
 import { randomUniform } from '../../model/init.js';
-import { outputsOf, type ModelSpec } from '../../model/spec.js';
+import { outputsOf, partsOf, type ModelSpec } from '../../model/spec.js';
 import type { Geometry } from '../kpn/geometry.js';
 import { needsDown, r, w, type AddNode, type Combining, type Use } from '../kpn/nodes.js';
 
@@ -77,9 +77,10 @@ export function addDifferences(s: Step, targets: Uint32Array, step: number): Pla
   s.node('perturb', 'perturb', undefined, s.weights, [r(s.state), r(list), r(s.rounded), w(perturbed[0]), w(perturbed[1])], new Uint8Array(push));
   const results = perturbed.map((weights, i) => {
     const side = i === 0 ? 'plus' : 'minus';
-    const part = (name: string): PlanBuffer => s.buffer(`${name} ${side}`, pixels * 16);
-    const filtered = part('I');
-    const pass: Pass = { weights, filtered, coarse: needsDown(s.model) ? part('downI') : filtered, combined: part('O'), diff: part('dOdIa'), output: s.buffer(`output ${side}`, s.outputBytes) };
+    const parts = partsOf(s.model);
+    const own = (name: string, of = parts): PlanBuffer => s.buffer(`${name} ${side}`, pixels * 16 * of);
+    const filtered = own('I');
+    const pass: Pass = { weights, filtered, coarse: needsDown(s.model) ? own('downI') : filtered, combined: own('O', 1), diff: own('dOdIa'), output: s.buffer(`output ${side}`, s.outputBytes) };
     s.forward(side, pass);
     return pass.combined;
   });

@@ -6,10 +6,10 @@ import type {
   BuildContext, FrameContext, InstanceInfo, ModuleInstance, ModuleState, ModuleType, PlanBuffer, PortShape, ShapeContext, Status,
 } from '../../graph/types.js';
 import { initialWeights } from '../../model/init.js';
-import { outputsOf, parseWeightsText, weightCount, weightsText, type ModelSpec } from '../../model/spec.js';
+import { outputsOf, parseWeightsText, partsOf, weightCount, weightsText, type ModelSpec } from '../../model/spec.js';
 import { checkF16Range } from '../f16-range.js';
 import { geometryOf, type Geometry } from '../kpn/geometry.js';
-import { addCombining, addPyramid, ceilDiv, needsDown, nodeAdder, push, r, rw, w, type Use } from '../kpn/nodes.js';
+import { addCombining, addGuided, addPyramid, ceilDiv, needsDown, nodeAdder, push, r, rw, w, type AddForward, type Combining, type Use } from '../kpn/nodes.js';
 import { modelFromParams, modelParams, specOf } from '../kpn/options.js';
 import { choosePath, fusedLaunch, gradientLaunch, panelLaunch, type GradientLaunch, type Launch, type LayerPath } from '../kpn/path.js';
 import { addDifferences, DEFAULT_STEP, SETTLING_FRAMES, targetsOf } from './deriv.js';
@@ -156,7 +156,8 @@ export class KpnT implements ModuleInstance {
     const node = nodeAdder(ctx, spec);
     const level = (i: number): number => g.levels[i]!.pixels;
     // The layers, in f32 where derivatives are checked.
-    const layers = { ...panelLaunch(path, ctx.device, spec, m.width, g.pixels, ctx.frames), ...(f32 ? { variant: 'f32' } : {}) };
+    const layersOf = (pixels: number): Launch => ({ ...panelLaunch(path, ctx.device, spec, m.width, pixels, ctx.frames), ...(f32 ? { variant: 'f32' } : {}) });
+    const layers = layersOf(g.pixels);
     const layerWeights = r(path.name === 'plain' ? k.rounded : k.weights);
     const read = (name: string): PlanBuffer => {
       const live = port(name);
@@ -173,19 +174,28 @@ export class KpnT implements ModuleInstance {
     const image = m.combine === 'prediff' ? ctx.buffer('detail', g.pixels * 4 * el) : mip;
     const act = ctx.buffer('A', (m.layers + 1) * g.pixels * m.width * el); // x, then A_0 ..
     const out = ctx.buffer('K', g.pixels * outputsOf(m) * el, shown);
-    const filtered = ctx.buffer('I', g.pixels * 16);
+    const parts = partsOf(m);
+    const filtered = ctx.buffer('I', g.pixels * 16 * parts);
     const combined = ctx.buffer('O', g.pixels * 16, shown);
-    const diff = ctx.buffer('dOdIa', g.pixels * 16);
+    const diff = ctx.buffer('dOdIa', g.pixels * 16 * parts);
     const gradient = ctx.buffer('dEdO', g.pixels * 16);
-    const coarse = needsDown(m) ? ctx.buffer('downI', g.pixels * 16) : filtered;
+    const coarse = needsDown(m) ? ctx.buffer('downI', g.pixels * 16 * parts) : filtered;
+    const guide = m.context === 'guide' ? ctx.buffer('guide', g.pixels * 4 * el) : mip;
 
     // Forward.
     addPyramid(node, m, g, variant, geo, input, mip, image);
-    ctx.node({ label: 'fwd', kernel: 'kpn/fwd', ...layers, uses: [geo, r(noise), r(image), r(mip), layerWeights, w(act), w(out), w(filtered)] });
+    const pictures = [geo, r(noise), r(image), r(mip)];
+    const fwd: AddForward = (label, first, pixels, seen) =>
+      ctx.node({
+        label, kernel: 'kpn/fwd', ...layersOf(pixels), uses: [...pictures, r(seen), layerWeights, w(act), w(out), w(filtered)], push: push(first, first + pixels),
+      });
+    const pass: Combining = { filtered, coarse, combined, diff, output: ctx.output('output') };
+    if (m.context === 'guide') addGuided(node, m, g, variant, geo, mip, guide, pass, fwd);
+    else fwd('fwd', 0, g.pixels, mip);
     if (this.risesByBlocks(ctx)) {
       const { width, height } = g.levels[1]!;
       node('rise', 'rise', undefined, { groups: [ceilDiv(width, RISE_BLOCK), ceilDiv(height, RISE_BLOCK), g.tiles], local: RISE_LOCAL }, [
-        geo, r(noise), r(filtered), r(mip), r(ref), w(combined), w(diff), w(gradient), w(ctx.output('output')),
+        geo, r(noise), r(filtered), r(mip), r(ref), w(combined), w(diff), w(gradient), w(pass.output),
       ]);
       const place = g.levels[2]!.width * g.levels[2]!.height; // for levels === 2 that of nothing
       const { maxComputeWorkGroupInvocations: invocations, maxComputeSharedMemorySize: shared } = ctx.device.limits;
@@ -193,7 +203,7 @@ export class KpnT implements ModuleInstance {
       if (m.levels > 2 && local <= invocations && FALL_BYTES * local <= shared) node('fall', 'fall', undefined, { groups: [g.tiles, 1, 1], local }, [geo, r(filtered), rw(gradient)]);
       else for (let i = 1; i + 1 < m.levels; ++i) node(`dup ${i}`, 'dup', 'f32', level(i + 1), [geo, r(filtered), rw(gradient)], push(i));
     } else {
-      addCombining(node, m, g, variant, geo, mip, { filtered, coarse, combined, diff, output: ctx.output('output') });
+      if (m.context !== 'guide') addCombining(node, m, g, variant, geo, mip, pass);
       node('loss', 'loss', undefined, level(0), [geo, r(noise), r(combined), r(ref), w(gradient)]);
       for (let i = 0; i + 1 < m.levels; ++i) node(`dup ${i}`, 'dup', 'f32', level(i + 1), [geo, r(filtered), rw(gradient)], push(i));
     }
@@ -201,14 +211,14 @@ export class KpnT implements ModuleInstance {
     // Backward.
     let dEdI = gradient;
     if (m.combine === 'postdiff') {
-      const part = needsDown(m) ? ctx.buffer('up2T', g.pixels * 16) : gradient; // a single level has no coarser one
-      dEdI = ctx.buffer('dEdI', g.pixels * 16);
+      const part = needsDown(m) ? ctx.buffer('up2T', g.pixels * 16 * parts) : gradient; // a single level has no coarser one
+      dEdI = ctx.buffer('dEdI', g.pixels * 16 * parts);
       for (let i = 0; i + 1 < m.levels; ++i) node(`part ${i}`, 'dup', 'part', level(i + 1), [geo, r(filtered), r(gradient), w(part)], push(i));
       for (let i = 0; i < m.levels; ++i) node(`dpost ${i}`, 'dpost', undefined, level(i), [geo, r(filtered), r(gradient), r(part), w(dEdI)], push(i));
     }
     const backward = [geo, r(k.state), r(image), layerWeights, r(act), r(out), r(filtered), r(diff), r(gradient), r(dEdI)];
-    const { parts, apart, ...mulw } = this.gradientLaunch(ctx, path, spec, f32);
-    const partial = ctx.buffer('parts', parts * count * 4);
+    const { parts: sums, apart, ...mulw } = this.gradientLaunch(ctx, path, spec, f32);
+    const partial = ctx.buffer('parts', sums * count * 4);
     if (apart) {
       const dK = ctx.buffer('dK', g.pixels * outputsOf(m) * el);
       node('dK', 'bck', 'dK', g.pixels, [...backward, w(dK)]);
@@ -232,14 +242,17 @@ export class KpnT implements ModuleInstance {
         outputBytes: ctx.output('output').bytes,
         buffer: (name, bytes, options) => ctx.buffer(name, bytes, options),
         reduce: (label, kernel, uses, pushed) => ctx.node({ label, kernel: `kpn/${kernel}`, spec: reduce, groups: [1, 1, 1], uses, push: pushed }),
+        // The guide is the unperturbed pass's: no gradient flows through it.
         forward: (name, pass) => {
-          ctx.node({ label: `fwd ${name}`, kernel: 'kpn/fwd', ...layers, variant: 'held.f32', uses: [geo, r(noise), r(image), r(mip), r(pass.weights), w(pass.filtered), r(act), r(out)] });
+          ctx.node({
+            label: `fwd ${name}`, kernel: 'kpn/fwd', ...layers, variant: 'held.f32', uses: [...pictures, r(m.levels > 1 ? guide : mip), r(pass.weights), w(pass.filtered), r(act), r(out)], push: push(0, g.pixels),
+          });
           addCombining(node, m, g, variant, geo, mip, pass, ` ${name}`);
         },
       }, deriv, ctx.params.float('dstep'));
     ctx.node({
       label: 'sum', kernel: 'kpn/sum', spec: reduce, groups: [weightGroups + lossGroups, 1, 1],
-      uses: [geo, r(k.state), r(partial), r(gradient), w(k.dEdw), w(norms)], push: push(parts, weightGroups, lossPixels),
+      uses: [geo, r(k.state), r(partial), r(gradient), w(k.dEdw), w(norms)], push: push(sums, weightGroups, lossPixels),
     });
     ctx.node({
       label: 'step', kernel: 'kpn/step', spec: reduce, groups: [1, 1, 1],

@@ -53,26 +53,50 @@ export function addPyramid(node: AddNode, m: ModelSpec, g: Geometry, variant: 'f
   if (m.combine === 'prediff') node('detail', 'detail', variant, g.pixels, [geo, r(mip), w(image)]);
 }
 
-/** What a pass through the layers leaves and the combining of levels makes of it; (pixel) but for `output`. */
+/** What a pass through the layers leaves and the combining of levels makes of it. */
 export interface Combining {
-  /** I.rgb, I.a. */
+  /** (part, pixel): I.rgb, I.a. */
   filtered: PlanBuffer;
-  /** down(I), where needsDown; else any buffer. */
+  /** (part, pixel): down(I), where needsDown; else any buffer. */
   coarse: PlanBuffer;
-  /** O. */
+  /** (pixel): O. */
   combined: PlanBuffer;
-  /** dO/dI.a. */
+  /** (part, pixel): dO/dI.a. */
   diff: PlanBuffer;
   /** O_0, (tile, y, x), rgba f16. */
   output: PlanBuffer;
 }
 
-/** O from coarse to fine. `suffix` tells the nodes of several passes apart. */
+/** down(I) of a level, where it is needed. `suffix` tells the nodes of several passes apart. */
+function addDown(node: AddNode, m: ModelSpec, g: Geometry, geo: Use, pass: Combining, i: number, suffix: string): void {
+  if (needsDown(m) && i < m.levels - 1) node(`down ${i}${suffix}`, 'down', 'float', g.levels[i + 1]!.pixels, [geo, r(pass.filtered), w(pass.coarse)], push(i));
+}
+
+/** O of a level from the coarser one's. */
+function addUp(node: AddNode, m: ModelSpec, g: Geometry, variant: 'f16' | 'f32', geo: Use, mip: PlanBuffer, pass: Combining, i: number, suffix: string): void {
+  const coarsest = i === m.levels - 1; // it has no down(I), and under context guide no other level has one before it
+  node(`up ${i}${suffix}`, 'up', variant, g.levels[i]!.pixels, [
+    geo, r(pass.filtered), coarsest ? w(pass.combined) : rw(pass.combined), w(pass.diff), r(coarsest ? pass.filtered : pass.coarse), r(mip), w(pass.output),
+  ], push(i));
+}
+
+/** O from coarse to fine, from I of all levels. */
 export function addCombining(node: AddNode, m: ModelSpec, g: Geometry, variant: 'f16' | 'f32', geo: Use, mip: PlanBuffer, pass: Combining, suffix = ''): void {
-  const level = (i: number): number => g.levels[i]!.pixels;
-  if (needsDown(m)) for (let i = 0; i + 1 < m.levels; ++i) node(`down ${i}${suffix}`, 'down', 'float', level(i + 1), [geo, r(pass.filtered), w(pass.coarse)], push(i));
-  for (let i = m.levels - 1; i >= 0; --i)
-    node(`up ${i}${suffix}`, 'up', variant, level(i), [
-      geo, r(pass.filtered), i === m.levels - 1 ? w(pass.combined) : rw(pass.combined), w(pass.diff), r(pass.coarse), r(mip), w(pass.output),
-    ], push(i));
+  for (let i = 0; i < m.levels; ++i) addDown(node, m, g, geo, pass, i, suffix);
+  for (let i = m.levels - 1; i >= 0; --i) addUp(node, m, g, variant, geo, mip, pass, i, suffix);
+}
+
+/** Adds the dispatch of kpn/fwd over the batch's pixels from `first` on; `guide`: G, of the coarsest level M. */
+export type AddForward = (label: string, first: number, pixels: number, guide: PlanBuffer) => void;
+
+/** Under context guide: each level through the layers once the coarser one's O is there, from which `guide` (pixel; G) is made. */
+export function addGuided(node: AddNode, m: ModelSpec, g: Geometry, variant: 'f16' | 'f32', geo: Use, mip: PlanBuffer, guide: PlanBuffer, pass: Combining, fwd: AddForward): void {
+  for (let i = m.levels - 1; i >= 0; --i) {
+    const { first, pixels } = g.levels[i]!;
+    const coarsest = i === m.levels - 1;
+    if (!coarsest) node(`guide ${i}`, 'guide', variant, pixels, [geo, r(pass.combined), w(guide)], push(i));
+    fwd(`fwd ${i}`, first, pixels, coarsest ? mip : guide);
+    addDown(node, m, g, geo, pass, i, '');
+    addUp(node, m, g, variant, geo, mip, pass, i, '');
+  }
 }
