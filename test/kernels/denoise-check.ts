@@ -2,7 +2,7 @@
 // Nothing between context and result is stored, so what rounding to f16 inside may do is carried along: every number is known
 // to lie in a range, and a range that is rounded is that of its rounded ends. Most ranges are a single f16 number.
 import { type Image, type ModelOptions, type Noise, TAPS, activate, activationSlope, applyForward, guardedSum, kernelWeights, LUMINANCE, makeImage, mlpShape, multiply, noiseGain, pixel, toHalf } from '../reference/index.js';
-import { applied, channelSource, combined, context, detail, type Expected, productsError, u } from './expected.js';
+import { applied, channelSource, combined, context, detail, type Expected, layerTerms, productsError, u } from './expected.js';
 
 /** Numbers within `bound` of `value`. */
 interface Range {
@@ -25,7 +25,7 @@ function rounded({ value, bound }: Range): Range {
 /** One product for all pixels; f32 sums of W terms. */
 function product(model: ModelOptions, weights: Float64Array, layer: number, input: Range): Range {
   const shape = mlpShape(model);
-  const terms = multiply(shape, abs(weights), layer, abs(input.value));
+  const terms = layerTerms(model, weights, layer, input.value);
   const carried = multiply(shape, abs(weights), layer, input.bound);
   return { value: multiply(shape, weights, layer, input.value), bound: carried.map((e, i) => e + productsError(model.width + 2) * (terms[i]! + e)) };
 }

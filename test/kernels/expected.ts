@@ -168,9 +168,16 @@ export function context(model: ModelOptions, seen: Seen): Expected {
   return stored({ value, bound });
 }
 
-/** Sum of the absolute values of the terms of a layer's product. */
-const layerTerms = (model: ModelOptions, weights: Float64Array, layer: number, input: Float64Array): Float64Array =>
-  multiply(mlpShape(model), weights.map(Math.abs), layer, input.map(Math.abs));
+/**
+ * Size of a factor in f16, for the error of a sum of products. Matrix units align products by their factors' exponents, and f16 has none
+ * below that of 2^-14: where dE/dA is a few 2^-24, as under a kernel whose taps all see the same pixel, up to ten of f32's bits are lost
+ * (an H100: dE/dw of 2e-11, off by 1e-5 of itself). `scale`: of what f16 holds.
+ */
+const sizeOf = (v: number, scale = 1): number => (v === 0 ? 0 : Math.max(Math.abs(v), 2 ** -14 / scale));
+
+/** Sum of the sizes of the terms of a layer's product. */
+export const layerTerms = (model: ModelOptions, weights: Float64Array, layer: number, input: Float64Array): Float64Array =>
+  multiply(mlpShape(model), weights.map((w) => sizeOf(w)), layer, input.map((v) => sizeOf(v)));
 
 /** A hidden layer: W terms, the slope: N = W + 2. Products of two f16 are exact in f32. */
 export function hidden(model: ModelOptions, weights: Float64Array, layer: number, input: Float64Array): Expected {
@@ -462,16 +469,16 @@ export function layerGradient(model: ModelOptions, weights: Float64Array, layer:
   for (let p = 0; p < A.length / W; p++)
     for (let o = 0; o < rows; o++)
       for (let i = 0; i < W; i++) {
-        const term = weights[(layer * W + o) * W + i]! * above[p * rows + o]!;
-        value[p * W + i]! += term;
-        terms[p * W + i]! += Math.abs(term);
+        const [w, d] = [weights[(layer * W + o) * W + i]!, above[p * rows + o]!];
+        value[p * W + i]! += w * d;
+        terms[p * W + i]! += sizeOf(w) * sizeOf(d, scale);
       }
   const slopes = A.map((a) => activationSlope(model.act, a));
   return stored({ value: value.map((v, i) => v * slopes[i]!), bound: terms.map((v, i) => productsError(rows + 2) * v * slopes[i]!) }, scale);
 }
 
-/** dE/dw of matrix `layer`, (rows, W), over all pixels: `n` roundings in the longest sum. */
-export function weightGradient(model: ModelOptions, layer: number, dA: Float64Array, input: Float64Array, n: number): Expected {
+/** dE/dw of matrix `layer`, (rows, W), over all pixels: `n` roundings in the longest sum. `scale`: of dA where it is f16. */
+export function weightGradient(model: ModelOptions, layer: number, dA: Float64Array, input: Float64Array, n: number, scale = 1): Expected {
   const W = model.width;
   const rows = rowsOf(mlpShape(model), layer);
   const value = new Float64Array(rows * W);
@@ -482,7 +489,7 @@ export function weightGradient(model: ModelOptions, layer: number, dA: Float64Ar
       if (g !== 0)
         for (let i = 0; i < W; i++) {
           value[o * W + i]! += g * input[p * W + i]!;
-          terms[o * W + i]! += Math.abs(g * input[p * W + i]!);
+          terms[o * W + i]! += sizeOf(g, scale) * sizeOf(input[p * W + i]!);
         }
     }
   return expected(value, (_, i) => productsError(n) * terms[i]!);

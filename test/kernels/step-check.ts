@@ -278,7 +278,7 @@ export function checkParts(t: Tensors): void {
 
 /** At worst all pixels in a row, then nothing to add: as many roundings as pixels, whatever the order of the sum. */
 const expectedWeightGradient = (t: Tensors, l: number): Expected =>
-  expect_.weightGradient(t.c.model, l, t.join((level, tile) => t.dA(l, level, tile)), t.join((level, tile) => t.A(l - 1, level, tile)), t.geometry.pixels + 2);
+  expect_.weightGradient(t.c.model, l, t.join((level, tile) => t.dA(l, level, tile)), t.join((level, tile) => t.A(l - 1, level, tile)), t.geometry.pixels + 2, t.scale);
 
 /** dE/dw by layer; what Adam never uses, the rows of the last matrix past the outputs, must be 0. */
 export function checkWeightGradient(t: Tensors): Float64Array {
