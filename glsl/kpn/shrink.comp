@@ -18,9 +18,8 @@ vec3 fineAt(ivec2 at) { return READ_TEXEL(fine, push.single, inMemory(push.level
 
 void main() {
   uint level = push.level + 1;
-  ivec2 here = ivec2(gl_GlobalInvocationID.x, gl_WorkGroupID.y);
-  if (here.x >= win.memory[level].x) return;
-  ivec2 c = win.place[level].xy + here;
+  ivec2 c = win.place[level].xy + ivec2(gl_GlobalInvocationID.x, gl_WorkGroupID.y);
+  if (!isInMemory(level, c)) return;
   vec3 sum = vec3(0);
   if (PYRAMID == BOX) {
     sum = 0.25 * ((fineAt(2 * c) + fineAt(2 * c + ivec2(1, 0))) + (fineAt(2 * c + ivec2(0, 1)) + fineAt(2 * c + 1)));

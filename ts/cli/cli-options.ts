@@ -15,6 +15,8 @@ export interface CliOptions extends CommonOptions {
   dumpNodes?: boolean;
   lenient?: boolean;
   path?: string;
+  tile?: number;
+  memory?: number;
   checkpoint?: Interval;
   checkpointDir?: string;
   /** True: from the folder of checkpoints. */
@@ -102,7 +104,28 @@ export function declareCliOptions(command: Command, outputs: OutputOptions): Com
     .option('--path <name>', 'matrix path of every module that has one: auto, khr, nv, plain')
     // For the help alone: main takes `--config` and what follows out of the arguments before they are parsed.
     .option('--config <line...>', 'everything after this is further lines of the graph file');
-  return deviceOptions(command);
+  return deviceOptions(tileOptions(command));
+}
+
+/** Adds --tile and --memory. */
+export function tileOptions(command: Command): Command {
+  return command
+    .option('--tile <pixels>', 'denoise in tiles of at most this width and height (default: in tiles only where the picture does not fit the device)', tileSize)
+    .option('--memory <size>', "device memory to use at most, as 512M or 2G (default: most of what the device has to give); pictures that don't fit are denoised in tiles", memorySize);
+}
+
+/** For commander. */
+function tileSize(text: string): number {
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError('It should be a number of pixels.');
+  return Number(text);
+}
+
+/** For commander: "512M", "2G", "1500000K", to bytes. */
+export function memorySize(text: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)([KMG])(?:i?B)?$/i.exec(text) ?? [];
+  const bytes = Number(number) * 1024 ** ('KMG'.indexOf((unit ?? '').toUpperCase()) + 1);
+  if (unit === undefined || !(bytes >= 1024)) throw new InvalidArgumentError('It should be a size like 512M or 2G.');
+  return bytes;
 }
 
 /** For commander: "30", "2.5", "30s", "1000f". */

@@ -69,6 +69,9 @@ export async function runSource(source: GraphSource, options: CliOptions, log: L
       lastFrameOnly: options.lastFrameOnly ?? false,
       signal: stop.signal,
       timestamps: log.has('perf'),
+      tile: options.tile,
+      memory: options.memory,
+      onTile: progress && ((done, tiles) => progress.tile(done, tiles)),
       checkpoint: { ...checkpointOptions(options), onCheckpoint: (path, frame) => log.log('pipe', `wrote ${path}, the state after ${frame} frames`) },
       onWarning: (message) => {
         progress?.clear();
@@ -145,10 +148,11 @@ async function dump(options: CliOptions, source: GraphSource, log: Log): Promise
 }
 
 function report(summary: RunSummary, log: Log): void {
-  const { first, done, frames, seconds, files, startup, stages, memory, checkpoint } = summary;
+  const { first, done, frames, seconds, files, startup, stages, memory, checkpoint, tiling } = summary;
   if (summary.stopped) log.log('cli', done === first ? `stopped before the first frame${first > 0 ? ` of this run, ${first},` : ''} was done: nothing is written` : `stopped after ${done} of ${frames} frames`);
   if (!summary.stopped && done === first) log.log('cli', `${checkpoint?.path ?? 'the run'} has done all ${frames} frames, and its outputs were written: nothing is left to do`);
   for (const file of new Set(files.slice(-20))) log.log('cli', `wrote ${file}`);
+  if (tiling) log.log('cli', `in ${tiling.tiles.length} tile${tiling.tiles.length === 1 ? '' : 's'}: ${tiling.window.width}x${tiling.window.height} pixels at a time on the device, ${tiling.halo} of them around each tile`);
   if (summary.stopped && checkpoint) log.log('cli', `the checkpoint ${checkpoint.path} holds the state after ${checkpoint.frame} frames: the same command with --resume goes on`);
   const ran = done - first;
   if (ran > 0) log.log('cli', `${ran} frame${ran === 1 ? '' : 's'} in ${short(seconds)} s (${short(ran / seconds)} frames/s)`);

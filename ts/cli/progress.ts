@@ -14,6 +14,7 @@ export class ProgressLine {
   private readonly smoothed = new Map<string, number>();
   private readonly rate = new Rate();
   private last: Progress | undefined;
+  private tileAt = performance.now();
 
   constructor(private readonly out: NodeJS.WriteStream) {
     if (out.isTTY)
@@ -32,6 +33,20 @@ export class ProgressLine {
       this.line(progress);
     }
     this.started = true;
+  }
+
+  /** Within a frame: a picture that is done tile by tile. */
+  tile(done: number, tiles: number): void {
+    const text = `tile ${done}/${tiles}`;
+    const frames = this.last?.done ?? 0;
+    if (this.bar) {
+      if (!this.started) this.bar.start(this.last?.frames ?? 1, 0, { text });
+      this.started = true;
+      this.bar.update(frames, { text });
+    } else if (performance.now() - this.tileAt >= plainEverySeconds * 1000 && done < tiles) {
+      this.tileAt = performance.now();
+      this.out.write(`frame ${frames} | ${text}\n`);
+    }
   }
 
   /** Ends the line; says the last state on a pipe if it wasn't said. */

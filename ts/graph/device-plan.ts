@@ -2,7 +2,7 @@
 
 import { setImmediate } from 'node:timers/promises';
 import { GpuError } from '../errors.js';
-import type { BufferView, Device, GpuBuffer, Kernel, Op, Program } from '../gpu/types.js';
+import type { BufferView, Device, GpuBuffer, Kernel, Op, Program, RunResult } from '../gpu/types.js';
 import { stepName, type Plan, type Slot, type Step } from './plan.js';
 import type { NodeDesc, PlanBuffer } from './types.js';
 
@@ -11,7 +11,18 @@ export type SpirvLoader = (kernel: string, variant?: string) => Uint8Array;
 
 const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to;
 
-export class DevicePlan {
+/** What the frame loop runs: frames whole, or tile by tile (tiles.ts). */
+export interface FramePlan {
+  /** What each module finds at its inputs and left at its outputs. */
+  readonly ports: Plan['ports'];
+  /** Replays frames. */
+  run(frames: number, options: { timestamps?: boolean }): Promise<RunResult>;
+  /** Between runs, into buffers that keep their contents. */
+  write(buffer: PlanBuffer, data: ArrayBufferView, offset?: number): void;
+  read(buffer: PlanBuffer, offset?: number, bytes?: number): Promise<Uint8Array>;
+}
+
+export class DevicePlan implements FramePlan {
   private readonly memory = new Map<Slot, GpuBuffer>();
   private readonly kernels = new Map<NodeDesc, Kernel>();
   program!: Program;
@@ -44,6 +55,14 @@ export class DevicePlan {
       made.freeMemory();
       throw error;
     }
+  }
+
+  get ports(): Plan['ports'] {
+    return this.plan.ports;
+  }
+
+  run(frames: number, options: { timestamps?: boolean } = {}): Promise<RunResult> {
+    return this.program.run(frames, options);
   }
 
   get bytes(): number {

@@ -5,7 +5,7 @@ import type { Checkpoints } from '../checkpoint/checkpoints.js';
 import { trains } from '../checkpoint/state.js';
 import { OutputError, type VkpnError } from '../errors.js';
 import type { Device } from '../gpu/types.js';
-import type { DevicePlan } from './device-plan.js';
+import type { FramePlan } from './device-plan.js';
 import type { RunNode } from './shapes.js';
 import type { FrameContext, Port, Status } from './types.js';
 
@@ -61,8 +61,8 @@ const statusEverySeconds = 0.25;
  * Runs all frames. Rejects with what a module or the device threw; work done so far is written if the device still answers. A run that trains goes on where an
  * output can't be written, and rejects at its end.
  */
-export async function runFrames(run: readonly RunNode[], devicePlan: DevicePlan, device: Device, options: LoopOptions): Promise<LoopResult> {
-  return new FrameLoop(run, devicePlan, device, options).run();
+export async function runFrames(run: readonly RunNode[], plan: FramePlan, device: Device, options: LoopOptions): Promise<LoopResult> {
+  return new FrameLoop(run, plan, device, options).run();
 }
 
 class FrameLoop {
@@ -83,14 +83,14 @@ class FrameLoop {
 
   constructor(
     private readonly nodes: readonly RunNode[],
-    private readonly plan: DevicePlan,
+    private readonly plan: FramePlan,
     private readonly device: Device,
     private readonly options: LoopOptions,
   ) {
     this.first = this.done = this.written = options.checkpoints?.first ?? 0;
     this.sinks = nodes.flatMap((run) => {
       const name = run.node.type.connectors.find((c) => c.type === 'sink')?.name;
-      const port = name === undefined ? undefined : plan.plan.ports.get(run)?.inputs.get(name);
+      const port = name === undefined ? undefined : plan.ports.get(run)?.inputs.get(name);
       return run.instance.write && port ? [{ run, port, pending: Promise.resolve() }] : [];
     });
   }
@@ -172,7 +172,7 @@ class FrameLoop {
     const { timestamps, sliceSeconds = 0.1 } = this.options;
     const count = end - this.done;
     const begin = performance.now();
-    const result = await this.plan.program.run(count, timestamps ? { timestamps } : {});
+    const result = await this.plan.run(count, timestamps ? { timestamps } : {});
     this.stages.device += (performance.now() - begin) / 1000;
     this.done += result.done;
     if (result.opNs) this.addTimes(result.opNs, result.done);
@@ -239,7 +239,7 @@ class FrameLoop {
     for (const sink of this.sinks) {
       const { instance } = sink.run;
       const { shape, buffer } = sink.port;
-      const data = await this.plan.read(buffer, 0, buffer.bytes);
+      const data = await this.plan.read(buffer);
       await sink.pending;
       const index = this.files.push('') - 1; // its place in the list, however long writing takes
       sink.pending = Promise.resolve(instance.write?.({ shape, data }, frame)).then((file) => this.noteFile(index, file), (error: unknown) => this.noteFailure(error));

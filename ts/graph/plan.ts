@@ -38,11 +38,13 @@ export interface Access<M> {
 export interface PlanOptions {
   /** False: every buffer has memory of its own, so that a test finds all of them whole after a frame. Default true. */
   shareMemory?: boolean;
+  /** The plan is for windows of this size of all pictures. */
+  window?: { width: number; height: number };
 }
 
 /** Asks every module for its nodes. No GPU work; `device` is only described. */
 export function makePlan(run: readonly RunNode[], device: DeviceInfo, options: PlanOptions = {}): Plan {
-  const builder = new PlanBuilder(run, device);
+  const builder = new PlanBuilder(run, device, options.window);
   run.forEach((r) => builder.build(r));
   builder.copyFeedback();
   const { steps, buffers, ports } = builder;
@@ -72,6 +74,7 @@ class PlanBuilder {
   constructor(
     run: readonly RunNode[],
     private readonly device: DeviceInfo,
+    private readonly window: PlanOptions['window'],
   ) {
     this.byNode = new Map(run.map((r) => [r.node, r]));
   }
@@ -125,7 +128,7 @@ class PlanBuilder {
   private shape(run: RunNode, output: string): PortShape {
     const shape = run.shapes[output];
     if (shape === undefined) throw new Error(`${run.node.key} has no output ${output}`);
-    return shape;
+    return shape.channels === 'rgba' ? { ...shape, ...this.window } : shape;
   }
 
   private output(run: RunNode, name: string, options?: BufferOptions): PlanBuffer {

@@ -7,11 +7,12 @@ import { graphLines, graphText } from '../checkpoint/graph-lines.js';
 import type { Statement } from '../cfg/statement.js';
 import { GpuError, InputError } from '../errors.js';
 import type { Device, DeviceInfo } from '../gpu/types.js';
-import { DevicePlan, type SpirvLoader } from './device-plan.js';
+import { DevicePlan, type FramePlan, type SpirvLoader } from './device-plan.js';
 import { runFrames, type LoopOptions, type LoopResult } from './frame-loop.js';
 import { buildGraph, runOrder, type Graph } from './graph.js';
 import { makePlan, stepName, type Plan, type PlanOptions } from './plan.js';
 import { findShapes, type RunNode } from './shapes.js';
+import { planTiled, TiledPlan, type TileOptions, type Tiling } from './tiles.js';
 import type { ModuleInstance, ModuleType, PlanBuffer } from './types.js';
 
 export interface GraphSource {
@@ -41,13 +42,15 @@ export interface CheckedGraph {
   lines: string[];
 }
 
-export interface RunOptions extends GraphSource, PlanOptions, Partial<Omit<LoopOptions, 'frames' | 'onSlice' | 'checkpoints'>> {
+export interface RunOptions extends GraphSource, Omit<PlanOptions, 'window'>, TileOptions, Partial<Omit<LoopOptions, 'frames' | 'onSlice' | 'checkpoints'>> {
   /** Called once the graph is found right. The caller closes the device. */
   device: () => Promise<Device> | Device;
   loadSpirv: SpirvLoader;
   /** Told when each stage begins: "plan", "pipelines", "frames". */
   onStage?: (stage: string) => void;
   onPlan?: (plan: Plan, graph: CheckedGraph) => void;
+  /** Where a picture is divided: after each tile, how many of the frame's are done. */
+  onTile?: (done: number, tiles: number) => void;
   /** After each slice of frames, with the device idle. */
   onSlice?: (framesDone: number, access: RunAccess) => Promise<void> | void;
   /** Keeps checkpoints, goes on from one; without it the run does neither. */
@@ -75,6 +78,8 @@ export interface RunSummary extends LoopResult {
   startup: { check: number; device: number; plan: number; pipelines: number };
   /** GPU nanoseconds a frame of each step (with timestamps). */
   stepNs: { step: string; kernel: string; ns: number }[];
+  /** How the picture was divided, where it had to be. */
+  tiling?: Tiling;
   /** Device memory of the plan: in all, and each piece with the buffers that share it. */
   memory: { bytes: number; pieces: { bytes: number; buffers: string[] }[] };
 }
@@ -119,7 +124,7 @@ async function runChecked(checked: CheckedGraph, options: RunOptions, checkpoint
   const device = await options.device();
   startup.device = clock.lap();
   options.onStage?.('plan');
-  const plan = makePlan(run, device.info, options);
+  const { plan, tiling } = planTiled(run, device, options);
   options.onPlan?.(plan, checked);
   startup.plan = clock.lap();
   options.onStage?.('pipelines');
@@ -130,9 +135,11 @@ async function runChecked(checked: CheckedGraph, options: RunOptions, checkpoint
   options.onStage?.('frames');
   try {
     checkpoints?.attach(devicePlan, device);
-    const access = runAccess(run, devicePlan);
+    const { onTile } = options;
+    const frames = tiling ? new TiledPlan(run, devicePlan, tiling, onTile, options.signal) : devicePlan;
+    const access = runAccess(run, plan, frames);
     const { onSlice, inspect } = options;
-    const result = await runFrames(run, devicePlan, device, {
+    const result = await runFrames(run, frames, device, {
       ...options,
       frames: graph.frames,
       fps: graph.fps,
@@ -142,7 +149,7 @@ async function runChecked(checked: CheckedGraph, options: RunOptions, checkpoint
     });
     await inspect?.(access);
     const memory = { bytes: devicePlan.bytes, pieces: devicePlan.memoryTable() };
-    return { ...result, frames: graph.frames, startup, stepNs: stepTimes(devicePlan, result.opNs), memory, checkpoint: checkpoints?.last };
+    return { ...result, frames: graph.frames, startup, stepNs: stepTimes(devicePlan, result.opNs), memory, tiling, checkpoint: checkpoints?.last };
   } catch (error) {
     throw checkpoints ? withResumeHint(error, checkpoints) : error;
   } finally {
@@ -168,22 +175,21 @@ function stepTimes(devicePlan: DevicePlan, opNs: readonly number[] = []): RunSum
   });
 }
 
-function runAccess(run: readonly RunNode[], devicePlan: DevicePlan): RunAccess {
+function runAccess(run: readonly RunNode[], plan: Plan, frames: FramePlan): RunAccess {
   const find = (module: string): RunNode => {
     const node = run.find((r) => r.node.key === module);
     if (node === undefined) throw new Error(`${module} doesn't run`);
     return node;
   };
-  const { plan } = devicePlan;
   return {
     plan,
     instance: (module) => find(module).instance,
     read: (module, output) => {
       const port = plan.ports.get(find(module))?.outputs.get(output);
       if (port === undefined) throw new Error(`${module} has no output ${output} in the plan`);
-      return devicePlan.read(port.buffer);
+      return frames.read(port.buffer);
     },
-    readBuffer: (buffer) => devicePlan.read(buffer),
+    readBuffer: (buffer) => frames.read(buffer),
     buffer: (name) => {
       const buffer = plan.buffers.find((b) => b.name === name);
       if (buffer === undefined) throw new Error(`no buffer ${name}; there is: ${plan.buffers.map((b) => b.name).join(', ')}`);

@@ -162,6 +162,14 @@ export interface FrameContext {
   params: ParamReader;
 }
 
+/** A part of a picture, pixels. */
+export interface Rect {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
 /** A number shown in the progress line, by a module that trains. */
 export interface Status {
   /** "loss", "|g|", "skipped"; in the order to show. */
@@ -200,8 +208,19 @@ export interface ModuleInstance {
   shapes(ctx: ShapeContext): Promise<Record<string, PortShape>> | Record<string, PortShape>;
   /** After `shapes`: how many frames the run must have whatever the graph says (checking derivatives); undefined: the graph decides. */
   frames?(): number | undefined;
-  /** Adds buffers and nodes to the plan. */
+  /**
+   * Adds buffers and nodes to the plan. Called again where the picture doesn't fit the device: the shapes of pictures at the ports are then those
+   * of a window (see `windows`).
+   */
   build(ctx: BuildContext): void;
+  /**
+   * After `shapes`, of a module that can work on windows of its pictures, one after the other: how many pixels of the input around a part of
+   * the output decide on that part, and what a window's corner must be a multiple of. A source says so if it writes its pictures whole,
+   * in one write; it is the graph that cuts windows out and puts results together (tiles.ts).
+   */
+  windows?(): { halo: number; align: number };
+  /** Before each window: where in the whole picture it lies. */
+  beforeWindow?(ctx: FrameContext, window: Rect): void;
   /** After `shapes`: whether a run with this module computes something that must not be lost: it then keeps checkpoints unless told not to. */
   trains?(): boolean;
   /** After `build`. */

@@ -4,12 +4,14 @@ import { resolve } from 'node:path';
 import { InputError } from '../errors.js';
 import { withInput } from '../files.js';
 import { toHalf } from '../formats/half.js';
-import type { BuildContext, ModuleInstance, ModuleType, PortShape, ShapeContext } from '../graph/types.js';
+import type { BuildContext, FrameContext, ModuleInstance, ModuleType, PlanBuffer, PortShape, ShapeContext } from '../graph/types.js';
 import { develop, type DevelopSettings } from '../pictures/develop.js';
 import { inWorker } from '../pictures/pool.js';
+import { PIXELWISE } from './pixelwise.js';
 
 class RawSource implements ModuleInstance {
   private data: Uint16Array = new Uint16Array();
+  private buffer!: PlanBuffer;
 
   async shapes(ctx: ShapeContext): Promise<Record<string, PortShape>> {
     const { params } = ctx;
@@ -32,7 +34,15 @@ class RawSource implements ModuleInstance {
   }
 
   build(ctx: BuildContext): void {
-    ctx.output('output', { persistent: true, init: new Uint8Array(this.data.buffer, this.data.byteOffset, this.data.byteLength) });
+    this.buffer = ctx.output('output', { persistent: true });
+  }
+
+  beforeFrame(ctx: FrameContext): void {
+    ctx.write(this.buffer, this.data);
+  }
+
+  windows(): { halo: number; align: number } {
+    return PIXELWISE;
   }
 }
 

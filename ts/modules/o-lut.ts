@@ -4,6 +4,7 @@ import { InputError, OutputError } from '../errors.js';
 import { writeAtomic } from '../files.js';
 import { countNonFinite, encodeLut } from '../formats/lut.js';
 import type { ModuleInstance, ModuleType, PortShape, ShapeContext } from '../graph/types.js';
+import { PIXELWISE } from './pixelwise.js';
 import { checkOutput, filenameParam, outputName } from './picture-sink.js';
 
 const extension = '.lut';
@@ -20,6 +21,10 @@ class LutSink implements ModuleInstance {
 
   build(): void {
     // Nothing on the device: the frame loop reads the input's buffer and calls `write`.
+  }
+
+  windows(): { halo: number; align: number } {
+    return PIXELWISE;
   }
 
   /** Weights that are not finite are refused: the last good file stays. */

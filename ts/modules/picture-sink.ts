@@ -6,6 +6,7 @@ import { curveNames, primaryNames, type Curve, type Primaries } from '../formats
 import { fromHalf } from '../formats/half.js';
 import { limitSize, shrink, toFloat } from '../formats/pixels.js';
 import type { DevelopedPicture, DrawnPicture, ModuleInstance, ParamReader, ParamSpec, PortShape, ShapeContext } from '../graph/types.js';
+import { PIXELWISE } from './pixelwise.js';
 import { numbered } from './sequence.js';
 
 export const filenameParam: ParamSpec = { name: 'filename', type: 'string', default: 'output', doc: 'output file, relative to the working directory; the extension is appended; %04d is the frame number' };
@@ -76,6 +77,10 @@ export class PictureSink implements ModuleInstance {
 
   build(): void {
     // Nothing on the device: the frame loop reads the input's buffer and calls `write`.
+  }
+
+  windows(): { halo: number; align: number } {
+    return PIXELWISE;
   }
 
   async write({ shape, data }: { shape: PortShape; data: Uint8Array }, frame: number): Promise<string> {

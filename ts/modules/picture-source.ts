@@ -5,6 +5,7 @@ import { InputError } from '../errors.js';
 import { withInput, type InputFile } from '../files.js';
 import { fitTo } from '../formats/pixels.js';
 import type { BuildContext, FrameContext, InstanceInfo, ModuleInstance, ModuleType, ParamSpec, PlanBuffer, PortShape, ShapeContext } from '../graph/types.js';
+import { PIXELWISE } from './pixelwise.js';
 import { sequenceFiles } from './sequence.js';
 
 interface Size {
@@ -95,6 +96,10 @@ class PictureSource implements ModuleInstance {
   build(ctx: BuildContext): void {
     // Persistent: a picture is uploaded when it changes, not each frame.
     this.buffer = ctx.output('output', { persistent: true });
+  }
+
+  windows(): { halo: number; align: number } {
+    return PIXELWISE;
   }
 
   async beforeFrame(ctx: FrameContext, frame: number): Promise<void> {

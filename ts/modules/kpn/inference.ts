@@ -50,7 +50,8 @@ class Inference {
     this.single = shape.format === 'f32' ? 1 : 0;
     this.spec = specOf(m, this.cpu ? 256 : 64, { packRounds: this.cpu });
     const path = choosePath(device, ctx.params.string('path'), (text) => ctx.warn(text));
-    this.layers = panelLaunch(path, device, this.spec, m.width, this.tiles * levels.slice(0, m.levels).reduce((sum, l) => sum + l.width * l.height, 0), ctx.frames);
+    // Built for the whole picture, so that a window's results are its, bit by bit.
+    this.layers = panelLaunch(path, device, this.spec, m.width, this.tiles * levels.slice(0, m.levels).reduce((sum, { full }) => sum + full.width * full.height, 0), ctx.frames);
     const pixels = pixelsPerGroup(path, this.layers);
     const width = pixels < 128 ? Math.min(8, pixels) : 16;
     this.tileSize = [width, pixels / width];

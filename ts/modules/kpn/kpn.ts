@@ -1,17 +1,20 @@
 // kpn: denoises a picture with trained weights (SPEC 4); the weights' text says what the network is.
 
 import { InputError } from '../../errors.js';
-import type { BuildContext, InstanceInfo, ModuleInstance, ModuleType, PortShape, ShapeContext } from '../../graph/types.js';
+import type { BuildContext, FrameContext, InstanceInfo, ModuleInstance, ModuleType, PlanBuffer, PortShape, Rect, ShapeContext } from '../../graph/types.js';
 import { parseWeightsText, weightCount, type ModelSpec } from '../../model/spec.js';
 import { checkF16Range } from '../f16-range.js';
 import { addInference } from './inference.js';
 import { modelFromParams, modelParams } from './options.js';
-import { WINDOW_BYTES, wholePicture, windowBytes, type WindowLevel } from './window.js';
+import { WINDOW_BYTES, windowBytes, windowLevels, windowNeeds, type WindowLevel, type WindowSettings } from './window.js';
 
 class Kpn implements ModuleInstance {
   private model!: ModelSpec;
-  private width = 0;
-  private height = 0;
+  /** The whole picture, and what of it is in memory. */
+  private picture = { width: 0, height: 0 };
+  private inMemory = { width: 0, height: 0 };
+  private settings!: WindowSettings;
+  private window!: PlanBuffer;
   private noiseab: { a: number; b: number } = { a: 0, b: 0 };
 
   shapes(ctx: ShapeContext): Record<string, PortShape> {
@@ -30,31 +33,30 @@ class Kpn implements ModuleInstance {
     const p = ctx.params;
     const own = p.isSet('noise a') || p.isSet('noise b');
     this.noiseab = own || !input.noise ? { a: p.float('noise a'), b: p.float('noise b') } : input.noise;
-    this.width = input.width;
-    this.height = input.height;
+    this.picture = { width: input.width, height: input.height };
     return { output: { ...input, channels: 'rgba', format: 'f16' } };
   }
 
   build(ctx: BuildContext): void {
     const m = this.model;
-    const levels = wholePicture(m, this.width, this.height);
-    this.checkSize(ctx, levels);
-    const settings = { noise: this.noiseab, strength: ctx.params.float('strength') };
-    addInference(ctx, m, levels, {
-      window: ctx.buffer('window', WINDOW_BYTES, { persistent: true, init: windowBytes(m, levels, settings) }),
-      input: ctx.port('input')!, weights: ctx.port('w')!.buffer, output: ctx.output('output'),
-    });
+    const { width, height } = ctx.port('input')!.shape;
+    this.inMemory = { width, height };
+    this.settings = { noise: this.noiseab, strength: ctx.params.float('strength') };
+    const levels = this.levelsAt(0, 0);
+    this.window = ctx.buffer('window', WINDOW_BYTES, { persistent: true, init: windowBytes(m, levels, this.settings) });
+    addInference(ctx, m, levels, { window: this.window, input: ctx.port('input')!, weights: ctx.port('w')!.buffer, output: ctx.output('output') });
   }
 
-  private checkSize(ctx: BuildContext, [finest]: readonly WindowLevel[]): void {
-    const { buffer, shape } = ctx.port('input')!;
-    const limit = ctx.device.limits.maxStorageBufferRange;
-    const rows = ctx.device.limits.maxComputeWorkGroupCount[1];
-    const place = ctx.info.place;
-    if (buffer.bytes > limit)
-      throw new InputError('PICTURE_TOO_LARGE', `kpn:${ctx.info.inst}: the picture needs a buffer of ${buffer.bytes} bytes; ${ctx.device.name} allows ${limit}`, { place, hint: 'cut the picture into parts' });
-    if (Math.max(finest!.height, shape.count) > rows)
-      throw new InputError('PICTURE_TOO_LARGE', `kpn:${ctx.info.inst}: the picture has ${finest!.height} rows; ${ctx.device.name} takes ${rows} at most`, { place, hint: 'cut the picture into parts' });
+  private levelsAt(x: number, y: number): WindowLevel[] {
+    return windowLevels(this.model, this.picture, { x, y, ...this.inMemory });
+  }
+
+  windows(): { halo: number; align: number } {
+    return windowNeeds(this.model);
+  }
+
+  beforeWindow(ctx: FrameContext, { x, y }: Rect): void {
+    ctx.write(this.window, windowBytes(this.model, this.levelsAt(x, y), this.settings));
   }
 }
 
