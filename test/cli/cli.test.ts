@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { main } from '../../ts/cli/main.js';
 import { encodePfm, decodePfm } from '../../ts/formats/pfm.js';
+import { listDevices } from '../../ts/gpu/index.js';
 import { packageRoot } from '../../ts/root.js';
 import { withoutBanner } from '../validation/banner.js';
 
@@ -235,12 +236,17 @@ test.each<[string[], RegExp]>([
   [['cli', '-g', 'CONV', '--format', 'o-pfm', '--quality', '50'], /--quality means nothing to o-pfm/],
   [['cli', '-g', 'CONV', '--filename', 'nowhere/x'], /--filename: the folder nowhere for the output/],
   [['cli', '-g', 'CONV', '--path', 'nv'], /--path means nothing/],
+  [['cli', '-g', 'TRAIN', '--path', 'nv'], /has no path nv: .*\n {2}there is: .*plain; auto takes the fastest/],
+  [['cli', '-g', 'TRAIN', '--path', 'cuda'], /path can't be "cuda"/],
+  [['cli', '-g', 'TRAIN', '--config', 'param:kpn-t:01:path:nv'], /has no path nv/],
+  [['cli', '-g', 'TRAIN', '--config', 'param:kpn-t:01:width:48'], /--config:1:16: .*width 48 is not supported/],
   [['cli', '-g', 'CONV', '--config', 'bogus:1'], /--config:1:1: no command bogus/],
   [['cli', '-g', 'CONV', '--config', 'module:kpnt:01'], /--config:1:8: no module kpnt\n {2}did you mean kpn-t\?/],
   [['cli', '-g', 'CONV', '--config', 'param:i-pfm:main:filename:img_10.pfm'], /--config:1:18: the file .*img_10\.pfm is missing\n {2}Did you mean .*img_100\.pfm/],
   [['cli', '-g', 'TRAIN', '--config', 'param:kpn-t:01:init:0'], /--config:1:16: .*wcp/],
   [['cli', '-g', 'TRAIN', '--config', 'connect:-1:-1:-1:cnngenin:01:refi'], /train\.cfg:5:8: cnngenin:01 has nothing connected to its input refi/],
 ])('%j is refused', async (args, words) => {
+  if (words.source.includes('no path nv') && listDevices()[0]?.features.nvCooperativeMatrix) return;
   const { code, out, err } = await inProcess(args.map((a) => (a === 'CONV' ? conv() : a === 'TRAIN' ? train() : a)));
   expect(err).toMatch(words);
   expect(err).not.toMatch(/ {4}at /);

@@ -1,12 +1,18 @@
-// Damaged PFM, LUT, PNG and JPEG files end in a picture or in an InputError, at once, without memory for what they merely claim (docs/testing.md).
+// Damaged PFM, LUT, graph, PNG and JPEG files are read or end in an InputError, at once, without memory for what they merely claim (docs/testing.md).
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import sharp from 'sharp';
+import { readCfg } from '../../ts/cfg/read.js';
 import { InputError } from '../../ts/errors.js';
 import { encodeLut, decodeLut } from '../../ts/formats/lut.js';
 import { decodePfm, encodePfm } from '../../ts/formats/pfm.js';
 import { tagJpeg, tagPng } from '../../ts/formats/container.js';
 import { writeProfile } from '../../ts/formats/icc.js';
 import { decodePicture, type PictureKind } from '../../ts/formats/picture.js';
+import { checkGraph } from '../../ts/graph/run.js';
+import { modules } from '../../ts/modules/index.js';
+import { packageRoot } from '../../ts/root.js';
 import { mutate, random } from './mutate.js';
 
 const mutations = 10_000;
@@ -58,6 +64,23 @@ test('LUT', async () => {
     expect(l.width * l.height * l.channels).toBeLessThanOrEqual(l.data.length);
   });
   for (const code of ['read', 'LUT_MAGIC', 'LUT_VERSION', 'LUT_CHANNELS', 'LUT_DATATYPE', 'LUT_SIZE', 'LUT_TRUNCATED', 'LUT_TRAILING', 'LUT_NAN']) expect(seen.get(code)).toBeGreaterThan(20);
+});
+
+/** The shipped graph files, as bytes: what is no UTF-8 is read as replacement characters. */
+const graphs = ['demo.cfg', 'mlp/mlp.cfg', 'train-mlp-cli.cfg'].map((name) => readFileSync(join(packageRoot, 'examples', name)));
+
+test('graph files', async () => {
+  const seen = await outcomes(graphs, 4000, mutations, 4, 1 << 20, (bytes) => readCfg(new TextDecoder().decode(bytes), 'a.cfg'));
+  for (const code of ['read', 'CFG_UNKNOWN_COMMAND', 'CFG_BAD_TOKEN', 'CFG_MISSING_FIELD', 'CFG_LONG_TOKEN', 'CFG_EXTRA_FIELD', 'CFG_BAD_NUMBER']) expect(seen.get(code)).toBeGreaterThan(20);
+});
+
+test('graphs: whatever a graph file asks for is checked before anything is made', async () => {
+  const seen = await outcomes([graphs[1]!], 4000, 1000, 5, 4 << 20, async (bytes) => {
+    const { run } = await checkGraph({ file: join(packageRoot, 'examples', 'mlp', 'fuzz.cfg'), text: new TextDecoder().decode(bytes), registry: modules });
+    expect(run.length).toBeGreaterThan(0);
+  });
+  expect(seen.get('read')).toBeGreaterThan(20);
+  expect([...seen.keys()].length).toBeGreaterThan(5);
 });
 
 test.each<PictureKind>(['png', 'jpeg'])('%s', async (kind) => {
