@@ -78,6 +78,7 @@ export const weightIndex = (m: ModelSpec, l: number, out: number, inp: number): 
 /** Why this combination of options can't be; undefined where it can. */
 export function incompatibility(m: ModelSpec): { option: keyof ModelSpec; reason: string; hint: string } | undefined {
   if (!WIDTHS.includes(m.width as 32)) return { option: 'width', reason: `width ${m.width} is not supported`, hint: 'use 32, 64 or 128' };
+  if (m.layers < 1 || m.layers > MAX_LAYERS) return { option: 'layers', reason: `a network of ${m.layers} layers is not supported`, hint: `use 1 to ${MAX_LAYERS}` };
   if (['window', 'wnorm', 'guide'].includes(m.context) && m.width < 64)
     return { option: 'context', reason: `context ${m.context} needs a width of at least 64, but width is ${m.width}`, hint: 'set width:64, or use context star or norm' };
   return undefined;
