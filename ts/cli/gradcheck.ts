@@ -9,10 +9,10 @@ import { loadSpirv, type Device } from '../gpu/index.js';
 import type { SpirvLoader } from '../graph/device-plan.js';
 import type { GraphSource, RunAccess } from '../graph/run.js';
 import { checkGraph, runGraph } from '../graph/run.js';
-import type { ModuleType, PlanBuffer } from '../graph/types.js';
+import type { PlanBuffer } from '../graph/types.js';
 import { compareDifferences, comparePaths, compareResults, roundingOf, type PathRun, type Row } from '../model/gradcheck.js';
 import type { ModelSpec } from '../model/spec.js';
-import { modules } from '../modules/index.js';
+import { withoutFiles } from '../modules/index.js';
 import { KpnT } from '../modules/kpn-t/kpn-t.js';
 import { readState } from '../modules/kpn-t/state.js';
 import { Log } from './log.js';
@@ -52,10 +52,6 @@ export function register(program: Command, config: readonly string[] = []): void
     process.exitCode = await runGradcheck(options, config);
   });
 }
-
-/** The modules with sinks that write nothing: a check leaves no files. */
-const withoutFiles = (): ReadonlyMap<string, ModuleType> =>
-  new Map([...modules].map(([name, type]) => [name, type.connectors.some((c) => c.type === 'sink') ? { ...type, create: () => ({ shapes: () => ({}), build: () => undefined }) } : type]));
 
 /** Runs the command; returns the exit code. `load`: where kernels come from. Throws VkpnError. */
 export async function runGradcheck(options: GradcheckOptions, config: readonly string[], load: SpirvLoader = loadSpirv): Promise<number> {

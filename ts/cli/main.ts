@@ -11,9 +11,10 @@ import { register as evalCommand } from './eval.js';
 import { register as gradcheck } from './gradcheck.js';
 import { register as modules } from './modules.js';
 import { ignoreClosedPipes } from './stop.js';
+import { register as train } from './train.js';
 
 /** One file a command; `config` is what stands behind `--config`. */
-const commands: readonly ((program: Command, config: readonly string[]) => void)[] = [cli, devices, modules, bench, gradcheck, evalCommand];
+const commands: readonly ((program: Command, config: readonly string[]) => void)[] = [cli, train, devices, modules, bench, gradcheck, evalCommand];
 
 function makeProgram(config: readonly string[]): Command {
   const program = new Command('vkpn');

@@ -69,8 +69,9 @@ export class ProgressLine {
     const perSecond = this.rate.perSecond();
     const left = perSecond > 0 ? (progress.frames - progress.done) / perSecond : NaN;
     const parts = [`${short(perSecond)} frames/s`, `${duration(left)} left`];
+    const several = progress.status.filter(({ values }) => values.length > 0).length > 1;
     for (const { module, values } of progress.status)
-      for (const { name } of values) parts.push(`${progress.status.length > 1 ? `${module} ` : ''}${name} ${short(this.smoothed.get(`${module} ${name}`) ?? NaN)}`);
+      for (const { name } of values) parts.push(`${several ? `${module} ` : ''}${name} ${short(this.smoothed.get(`${module} ${name}`) ?? NaN)}`);
     return parts.join(' | ');
   }
 

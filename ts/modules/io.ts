@@ -7,8 +7,9 @@ import { iLut } from './i-lut.js';
 import { iPfm } from './i-pfm.js';
 import { iJpg, iPng, iTif } from './i-picture.js';
 import { iRaw } from './i-raw.js';
+import { iSet } from './i-set/i-set.js';
 import { oLut } from './o-lut.js';
 import { oPfm } from './o-pfm.js';
 import { oJpg, oPng, oTif } from './o-picture.js';
 
-export const ioModules: readonly ModuleType[] = [iPfm, iJpg, iPng, iTif, iExr, iRaw, iLut, oLut, oPfm, oJpg, oPng, oTif, display];
+export const ioModules: readonly ModuleType[] = [iPfm, iJpg, iPng, iTif, iExr, iRaw, iSet, iLut, oLut, oPfm, oJpg, oPng, oTif, display];
