@@ -5,7 +5,8 @@ import type { OutputChoice } from '../cfg/outputs.js';
 import type { CheckpointOptions, Interval } from '../checkpoint/checkpoints.js';
 import { InputError } from '../errors.js';
 import { curveNames, primaryNames } from '../formats/colour.js';
-import { deviceOptions, type CommonOptions } from './session.js';
+import { parseLevels, type NoiseLevel } from '../quality/noise.js';
+import { deviceOptions, wholeNumber, type CommonOptions } from './session.js';
 
 export interface CliOptions extends CommonOptions {
   graph?: string;
@@ -22,6 +23,13 @@ export interface CliOptions extends CommonOptions {
   /** True: from the folder of checkpoints. */
   resume?: boolean | string;
   resumeAnyway?: boolean;
+  validate?: string[];
+  validateEvery?: number;
+  validateLevels?: NoiseLevel[];
+  validateCrop?: string;
+  patience?: number;
+  log?: string;
+  tensorboard?: string;
 }
 
 /** Options about an output, collected until `--output` (or the end) takes them. */
@@ -104,7 +112,7 @@ export function declareCliOptions(command: Command, outputs: OutputOptions): Com
     .option('--path <name>', 'matrix path of every module that has one: auto, khr, nv, plain')
     // For the help alone: main takes `--config` and what follows out of the arguments before they are parsed.
     .option('--config <line...>', 'everything after this is further lines of the graph file');
-  return deviceOptions(tileOptions(command));
+  return deviceOptions(watchOptions(tileOptions(command)));
 }
 
 /** Adds --tile and --memory. */
@@ -126,6 +134,23 @@ export function memorySize(text: string): number {
   const bytes = Number(number) * 1024 ** ('KMG'.indexOf((unit ?? '').toUpperCase()) + 1);
   if (unit === undefined || !(bytes >= 1024)) throw new InvalidArgumentError('It should be a size like 512M or 2G.');
   return bytes;
+}
+
+/** The options about watching a training: validation and logs. */
+export function watchOptions(command: Command): Command {
+  const positive = (text: string): number => {
+    const n = wholeNumber(text);
+    if (n === 0) throw new InvalidArgumentError('It should be at least 1.');
+    return n;
+  };
+  return command
+    .option('--validate <pictures...>', 'files or folders of pictures without noise that are held out: the weights denoise them now and then; the best are kept as WEIGHTS.best.lut')
+    .option('--validate-every <frames>', 'how often (default: by time, so that it costs 2 %)', positive)
+    .option('--validate-levels <list>', 'noise levels, as of vkpn eval (default: low,mid,high)', parseLevels)
+    .option('--validate-crop <WxH|none>', 'the part of each picture, from its top left corner (default: 768x512; 256x256 on a CPU)')
+    .option('--patience <n>', 'stop after so many validations without a better one (default: never)', positive)
+    .option('--log <file>', 'CSV: loss, learning rate and validation over the frames')
+    .option('--tensorboard <folder>', 'the same as TensorBoard event files');
 }
 
 /** For commander: "30", "2.5", "30s", "1000f". */

@@ -13,11 +13,13 @@ import { dotModules, dotNodes } from '../graph/dot.js';
 import { checkGraph, planGraph, runGraph, type GraphSource, type RunOptions, type RunSummary } from '../graph/run.js';
 import type { ModuleType } from '../graph/types.js';
 import { modules } from '../modules/index.js';
+import type { Watch } from '../quality/watch.js';
 import { checkpointOptions, declareCliOptions, OutputOptions, type CliOptions } from './cli-options.js';
 import { Log } from './log.js';
 import { ProgressLine, short } from './progress.js';
 import { findDevice, openDevice } from './session.js';
 import { StopSignal } from './stop.js';
+import { openWatch, watched } from './watching.js';
 
 const examples = `
 Examples:
@@ -57,15 +59,21 @@ export async function runCli(options: CliOptions, outputs: OutputOptions, config
 export async function runSource(source: GraphSource, options: CliOptions, log: Log, more: Partial<RunOptions> = {}): Promise<{ code: number; summary: RunSummary }> {
   const progress = options.progress ? new ProgressLine(process.stderr) : undefined;
   const stop = new StopSignal((message) => {
-    progress?.clear();
-    log.log('cli', message);
+    say(message);
   });
   const opened: { device?: Device } = {};
+  const warn = (message: string): void => {
+    progress?.clear();
+    log.warn(message);
+  };
+  const say = (message: string): void => {
+    progress?.clear();
+    log.log('cli', message);
+  };
+  let watch: Watch | undefined;
   try {
-    const summary = await runGraph({
-      ...source,
-      device: () => (opened.device = openDevice(options, log)),
-      loadSpirv,
+    watch = await openWatch(options, stop.signal, say, warn);
+    const hooks: Partial<RunOptions> = {
       lastFrameOnly: options.lastFrameOnly ?? false,
       signal: stop.signal,
       timestamps: log.has('perf'),
@@ -73,22 +81,26 @@ export async function runSource(source: GraphSource, options: CliOptions, log: L
       memory: options.memory,
       onTile: progress && ((done, tiles) => progress.tile(done, tiles)),
       checkpoint: { ...checkpointOptions(options), onCheckpoint: (path, frame) => log.log('pipe', `wrote ${path}, the state after ${frame} frames`) },
-      onWarning: (message) => {
-        progress?.clear();
-        log.warn(message);
-      },
-      onProgress: progress && ((p) => progress.update(p)),
+      onWarning: warn,
+      onProgress: progress && ((p) => {
+        progress.note = watch?.note;
+        progress.update(p);
+      }),
       onWritten: (file) => log.log('pipe', `wrote ${file}`),
       onStage: (stage) => log.log('pipe', `stage ${stage}`),
       onPlan: (plan) => log.log('pipe', `${plan.steps.length} steps and ${plan.barriers.size} barriers a frame`),
       ...more,
-    });
+    };
+    const summary = await runGraph({ ...source, ...watched(hooks, watch), device: () => (opened.device = openDevice(options, log)), loadSpirv });
     progress?.stop();
     report(summary, log);
-    return { code: summary.stopped ? (stop.code ?? 130) : 0, summary };
+    for (const line of watch?.summary() ?? []) log.log('cli', line);
+    const early = watch?.stop.aborted === true && stop.code === undefined;
+    return { code: summary.stopped && !early ? (stop.code ?? 130) : 0, summary };
   } finally {
     progress?.stop();
     stop.release();
+    await watch?.close();
     for (const message of opened.device?.validationMessages() ?? []) log.warn(`validation: ${message}`);
     opened.device?.close();
   }

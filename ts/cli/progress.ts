@@ -15,6 +15,8 @@ export class ProgressLine {
   private readonly rate = new Rate();
   private last: Progress | undefined;
   private tileAt = performance.now();
+  /** Stands at the line's end. */
+  note: string | undefined;
 
   constructor(private readonly out: NodeJS.WriteStream) {
     if (out.isTTY)
@@ -72,7 +74,7 @@ export class ProgressLine {
     const several = progress.status.filter(({ values }) => values.length > 0).length > 1;
     for (const { module, values } of progress.status)
       for (const { name } of values) parts.push(`${several ? `${module} ` : ''}${name} ${short(this.smoothed.get(`${module} ${name}`) ?? NaN)}`);
-    return parts.join(' | ');
+    return [...parts, ...(this.note === undefined ? [] : [this.note])].join(' | ');
   }
 
   /** Takes in new numbers (the same object comes again between measurements). */

@@ -25,6 +25,8 @@ export interface LoopOptions {
   onWritten?: (file: string) => void;
   /** After each slice, with the device idle. */
   onSlice?: (framesDone: number) => Promise<void> | void;
+  /** The frame that a slice must end before: one that onSlice is to see. */
+  nextStop?: (framesDone: number) => number;
   /** Attached: the run begins with their first frame, and keeps them. */
   checkpoints?: Checkpoints;
 }
@@ -153,8 +155,9 @@ class FrameLoop {
     const { frames, lastFrameOnly, fps, maxSlice = Infinity, sliceSeconds = 0.1 } = this.options;
     if (!lastFrameOnly && this.sinks.length > 0) return this.done + 1;
     const kept = (this.options.checkpoints?.nextFrame(this.done) ?? Infinity) - this.done;
+    const seen = (this.options.nextStop?.(this.done) ?? Infinity) - this.done;
     const throttled = fps > 0 ? Math.max(1, Math.floor(fps * sliceSeconds)) : Infinity;
-    return this.nextChange(Math.min(frames, this.done + Math.min(this.slice, maxSlice, throttled, kept)));
+    return this.nextChange(Math.min(frames, this.done + Math.min(this.slice, maxSlice, throttled, kept, seen)));
   }
 
   /** The first frame after this one, up to `limit`, before which something must be uploaded. */

@@ -48,7 +48,7 @@ export interface RunOptions extends GraphSource, Omit<PlanOptions, 'window'>, Ti
   loadSpirv: SpirvLoader;
   /** Told when each stage begins: "plan", "pipelines", "frames". */
   onStage?: (stage: string) => void;
-  onPlan?: (plan: Plan, graph: CheckedGraph) => void;
+  onPlan?: (plan: Plan, graph: CheckedGraph) => Promise<void> | void;
   /** Where a picture is divided: after each tile, how many of the frame's are done. */
   onTile?: (done: number, tiles: number) => void;
   /** After each slice of frames, with the device idle. */
@@ -62,6 +62,7 @@ export interface RunOptions extends GraphSource, Omit<PlanOptions, 'window'>, Ti
 /** A running graph seen from outside. Modules by `MOD:INST`. */
 export interface RunAccess {
   plan: Plan;
+  device: Device;
   instance(module: string): ModuleInstance;
   /** An output's contents; of outputs that share memory, only what a sink reads is sure to be whole. */
   read(module: string, output: string): Promise<Uint8Array>;
@@ -125,7 +126,7 @@ async function runChecked(checked: CheckedGraph, options: RunOptions, checkpoint
   startup.device = clock.lap();
   options.onStage?.('plan');
   const { plan, tiling } = planTiled(run, device, options);
-  options.onPlan?.(plan, checked);
+  await options.onPlan?.(plan, checked);
   startup.plan = clock.lap();
   options.onStage?.('pipelines');
   const devicePlan = await DevicePlan.create(plan, device, options.loadSpirv, options.signal);
@@ -137,7 +138,7 @@ async function runChecked(checked: CheckedGraph, options: RunOptions, checkpoint
     checkpoints?.attach(devicePlan, device);
     const { onTile } = options;
     const frames = tiling ? new TiledPlan(run, devicePlan, tiling, onTile, options.signal) : devicePlan;
-    const access = runAccess(run, plan, frames);
+    const access = runAccess(run, plan, frames, device);
     const { onSlice, inspect } = options;
     const result = await runFrames(run, frames, device, {
       ...options,
@@ -175,7 +176,7 @@ function stepTimes(devicePlan: DevicePlan, opNs: readonly number[] = []): RunSum
   });
 }
 
-function runAccess(run: readonly RunNode[], plan: Plan, frames: FramePlan): RunAccess {
+function runAccess(run: readonly RunNode[], plan: Plan, frames: FramePlan, device: Device): RunAccess {
   const find = (module: string): RunNode => {
     const node = run.find((r) => r.node.key === module);
     if (node === undefined) throw new Error(`${module} doesn't run`);
@@ -183,6 +184,7 @@ function runAccess(run: readonly RunNode[], plan: Plan, frames: FramePlan): RunA
   };
   return {
     plan,
+    device,
     instance: (module) => find(module).instance,
     read: (module, output) => {
       const port = plan.ports.get(find(module))?.outputs.get(output);

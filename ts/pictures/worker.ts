@@ -6,10 +6,11 @@ import { codesToHalf, lightToCodes } from '../formats/codes.js';
 import { developHalf, developPixels, developRows } from '../formats/develop.js';
 import { decodeExr } from '../formats/exr.js';
 import { decodeRaw, readRawHeader } from '../formats/raw.js';
+import { noisyCase, scoreDevicePicture } from '../quality/scoring.js';
 import { cutPicture } from './cut.js';
 import type { Answer } from './pool.js';
 
-const tasks = { decodeExr, decodeRaw, readRawHeader, codesToHalf, lightToCodes, developHalf, developPixels, developRows, cutPicture };
+const tasks = { decodeExr, decodeRaw, readRawHeader, codesToHalf, lightToCodes, developHalf, developPixels, developRows, cutPicture, noisyCase, scoreDevicePicture };
 export type Tasks = typeof tasks;
 export type TaskName = keyof Tasks;
 

@@ -4,7 +4,6 @@
 import { InputError } from '../errors.js';
 import { withInput } from '../files.js';
 import { decodeLut, lutHeaderBytes, parseLutHeader } from '../formats/lut.js';
-import { toFloat } from '../formats/pixels.js';
 import type { Device } from '../gpu/types.js';
 import { DevicePlan, type SpirvLoader } from '../graph/device-plan.js';
 import { makePlan } from '../graph/plan.js';
@@ -12,6 +11,7 @@ import { checkGraph, type CheckedGraph } from '../graph/run.js';
 import type { ModuleInstance, ModuleType, PlanBuffer, Port, PortShape } from '../graph/types.js';
 import { kpn } from '../modules/kpn/kpn.js';
 import type { RgbaPicture } from './metrics.js';
+import type { DevicePicture } from './scoring.js';
 
 /** Weights as they flow from i-lut or kpn-t to kpn. */
 export interface Weights {
@@ -99,14 +99,14 @@ export class Denoiser {
   }
 
   /** Denoises a picture of the size and noise that this was made for. Undefined if the device was interrupted. */
-  async run(input: RgbaPicture): Promise<RgbaPicture | undefined> {
+  async run(input: RgbaPicture): Promise<DevicePicture | undefined> {
     const { shape, buffer } = this.result;
     this.plan.write(this.picture.buffer, input.rgba);
     for (const { instance, node } of this.checked.run)
       await instance.beforeFrame?.({ params: node.params, write: (b, data, offset) => this.plan.write(b, data, offset), read: (b, offset, bytes) => this.plan.read(b, offset, bytes) }, 0);
     const { done } = await this.plan.program.run(1);
     if (done === 0) return undefined;
-    return { width: shape.width, height: shape.height, rgba: toFloat(shape.format, await this.plan.read(buffer)) };
+    return { shape, data: await this.plan.read(buffer) };
   }
 
   destroy(): void {

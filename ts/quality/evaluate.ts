@@ -9,6 +9,7 @@ import { openPicture } from '../pictures/read.js';
 import { Denoiser, type Weights } from './denoiser.js';
 import { Reference, type Encoding, type RgbaPicture, type Score, type Scores } from './metrics.js';
 import { addNoise, type NoiseLevel } from './noise.js';
+import { fromDevice } from './scoring.js';
 
 export interface Size {
   width: number;
@@ -122,7 +123,7 @@ class Denoisers {
     for (const index of this.options.weights.keys()) {
       const result = await (await this.denoiser(level, index)).run(noisy);
       if (result === undefined) throw new Error('the device was interrupted');
-      results.push(result);
+      results.push(fromDevice(result));
     }
     return results;
   }

@@ -15,6 +15,8 @@ export interface State {
   /** Exponential mean of the loss, over about the last hundred frames, in log space. */
   smoothed: number;
   norm: number;
+  /** Of the last update; 0 before the first. */
+  learningRate: number;
   badNow: number;
   /** Of those skipped, updates that would have left a weight or moment that is not finite; the others' gradients were not. */
   overflows: number;
@@ -34,7 +36,7 @@ export function readState(bytes: Uint8Array): State {
   const u = (i: number): number => v.getUint32(4 * i, true);
   const f = (i: number): number => v.getFloat32(4 * i, true);
   return {
-    frame: u(0), updates: u(1), skipped: u(2), badPixels: u(3), scale: f(4), loss: f(6), smoothed: Math.exp(f(7)), norm: f(8), badNow: u(15), overflows: u(19),
+    frame: u(0), updates: u(1), skipped: u(2), badPixels: u(3), scale: f(4), loss: f(6), smoothed: Math.exp(f(7)), norm: f(8), learningRate: f(10) * f(12), badNow: u(15), overflows: u(19),
   };
 }
 

@@ -1,0 +1,47 @@
+// From the options to a Watch, and from a Watch to the hooks of a run.
+
+import { InputError } from '../errors.js';
+import { loadSpirv } from '../gpu/index.js';
+import type { RunOptions } from '../graph/run.js';
+import { listPictures } from '../pictures/read.js';
+import { PROTOCOL_SEED } from '../quality/evaluate.js';
+import { NAMED_LEVELS } from '../quality/noise.js';
+import { Watch } from '../quality/watch.js';
+import type { CliOptions } from './cli-options.js';
+import { parseCrop } from './eval.js';
+
+/** Undefined where nothing is to be watched. Throws InputError. */
+export async function openWatch(options: CliOptions, signal: AbortSignal, say: (message: string) => void, warn: (message: string) => void): Promise<Watch | undefined> {
+  const { validate, validateEvery: every, validateLevels, validateCrop, patience, log: csv, tensorboard } = options;
+  const alone = Object.entries({ '--validate-every': every, '--validate-levels': validateLevels, '--validate-crop': validateCrop, '--patience': patience }).find(([, value]) => value !== undefined);
+  if (!validate && alone) throw new InputError('CLI_VALIDATE', `${alone[0]} means nothing without --validate`, { hint: 'name the pictures to validate on: --validate FOLDER' });
+  const log = csv === undefined && tensorboard === undefined ? undefined : { csv, tensorboard };
+  if (!validate && !log) return undefined;
+  const crop = validateCrop === undefined ? undefined : (parseCrop('--validate-crop', validateCrop) ?? ('none' as const));
+  const validation = validate && { files: await listPictures(validate), levels: validateLevels ?? NAMED_LEVELS, seed: PROTOCOL_SEED, crop, every, patience };
+  return Watch.open({ validation, log, load: loadSpirv, warn, say, signal });
+}
+
+/** The hooks of a run with those of a watch besides. */
+export function watched(options: Partial<RunOptions>, watch: Watch | undefined): Partial<RunOptions> {
+  if (watch === undefined) return options;
+  const { onPlan, onSlice, inspect, signal, checkpoint } = options;
+  return {
+    ...options,
+    signal: AbortSignal.any([watch.stop, ...(signal ? [signal] : [])]),
+    nextStop: (done) => watch.nextStop(done),
+    onPlan: async (plan, graph) => {
+      await watch.attach(graph);
+      await onPlan?.(plan, graph);
+    },
+    onSlice: async (done, access) => {
+      await watch.slice(done, access);
+      await onSlice?.(done, access);
+    },
+    inspect: async (access) => {
+      await watch.end(access);
+      await inspect?.(access);
+    },
+    checkpoint: checkpoint && { ...checkpoint, watcher: { save: () => watch.save(), restore: (value) => watch.restore(value) }, ...(watch.validates ? { score: () => watch.score() } : {}) },
+  };
+}
