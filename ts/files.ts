@@ -15,7 +15,8 @@ export interface Asked {
 
 // By shape, not by class: under jest, Node's errors are not of the test's Error class.
 const codeOf = (e: unknown): string => (typeof e === 'object' && e !== null && 'code' in e ? String(e.code) : 'UNKNOWN');
-const messageOf = (e: unknown): string => (typeof e === 'object' && e !== null && 'message' in e ? String(e.message) : String(e));
+/** What an error says, of whatever class. */
+export const messageOf = (e: unknown): string => (typeof e === 'object' && e !== null && 'message' in e ? String(e.message) : String(e));
 
 /** What to do about a file that isn't there: names near it in its folder, or the part of the path that is missing. */
 async function missingHint(path: string): Promise<string> {

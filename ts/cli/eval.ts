@@ -4,7 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 import type { Command } from 'commander';
 import { InputError } from '../errors.js';
-import { checkWritable, writeAtomic } from '../files.js';
+import { checkWritable, messageOf, writeAtomic } from '../files.js';
 import { encodePicture } from '../formats/picture.js';
 import { loadSpirv } from '../gpu/index.js';
 import { listPictures } from '../pictures/read.js';
@@ -122,7 +122,7 @@ function labels(files: readonly string[]): string[] {
 
 async function prepareFolder(folder: string): Promise<void> {
   await mkdir(folder, { recursive: true }).catch((e: unknown) => {
-    throw new InputError('OUTPUT_FOLDER', `the folder ${folder} of --crops can't be made: ${e instanceof Error ? e.message : String(e)}`, { hint: 'choose another one', cause: e });
+    throw new InputError('OUTPUT_FOLDER', `the folder ${folder} of --crops can't be made: ${messageOf(e)}`, { hint: 'choose another one', cause: e });
   });
   await checkWritable(join(folder, 'x.png'), {});
 }

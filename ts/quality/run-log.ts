@@ -4,7 +4,7 @@ import { appendFile, mkdir, readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { InputError, OutputError } from '../errors.js';
-import { checkWritable, exists, writeAtomic } from '../files.js';
+import { checkWritable, exists, messageOf, writeAtomic } from '../files.js';
 import { firstRecords, scalarRecord } from './tensorboard.js';
 
 export interface Column {
@@ -51,7 +51,7 @@ export class RunLog {
     if (csv !== undefined) await checkWritable(csv, {});
     if (tensorboard !== undefined) {
       await mkdir(tensorboard, { recursive: true }).catch((e: unknown) => {
-        throw new InputError('OUTPUT_FOLDER', `the folder ${tensorboard} for TensorBoard can't be made: ${e instanceof Error ? e.message : String(e)}`, { hint: 'choose another one', cause: e });
+        throw new InputError('OUTPUT_FOLDER', `the folder ${tensorboard} for TensorBoard can't be made: ${messageOf(e)}`, { hint: 'choose another one', cause: e });
       });
       await checkWritable(join(tensorboard, 'events'), {});
     }
@@ -93,7 +93,7 @@ export class RunLog {
   private enqueue(write: () => Promise<void>): void {
     this.tail = this.tail.then(write).catch((e: unknown) => {
       if (this.failure) return;
-      this.failure = new OutputError('LOG_FAILED', `writing the log failed: ${e instanceof Error ? e.message : String(e)}`, { hint: 'rows are missing from it', cause: e });
+      this.failure = new OutputError('LOG_FAILED', `writing the log failed: ${messageOf(e)}`, { hint: 'rows are missing from it', cause: e });
       this.warn(`${this.failure.format()}\n  the run goes on`);
     });
   }

@@ -1,6 +1,7 @@
 // Validation while training: the weights of the moment denoise pictures that are held out, with noise of fixed levels; scored on
 // threads while training goes on. The best weights are kept.
 
+import { createHash } from 'node:crypto';
 import type { Device } from '../gpu/types.js';
 import type { SpirvLoader } from '../graph/device-plan.js';
 import { inWorker } from '../pictures/pool.js';
@@ -108,6 +109,12 @@ export class ValidationSet {
     if ((await first.denoiser.run(first.noisy)) === undefined) return undefined;
     this.pause = ((performance.now() - begin) / 1000) * this.cases.length;
     return true;
+  }
+
+  /** Names what is validated on, contents included: gains on the same set can be compared. */
+  get id(): string {
+    const what = this.cases.map((c) => [c.clean.width, c.clean.height, c.level.a, c.level.b, c.noisyScores]);
+    return createHash('sha256').update(JSON.stringify(what)).digest('hex').slice(0, 16);
   }
 
   /** Denoises everything with these weights, while training waits; undefined if the device was interrupted. */

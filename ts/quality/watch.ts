@@ -3,14 +3,14 @@
 
 import type { Json, Score } from '../checkpoint/format.js';
 import { InputError, VkpnError } from '../errors.js';
-import { checkWritable, writeAtomic } from '../files.js';
+import { checkWritable, exists, writeAtomic } from '../files.js';
 import { countNonFinite, encodeLut } from '../formats/lut.js';
 import type { SpirvLoader } from '../graph/device-plan.js';
 import type { CheckedGraph, RunAccess } from '../graph/run.js';
 import { weightsText } from '../model/spec.js';
 import { KpnT } from '../modules/kpn-t/kpn-t.js';
 import { readState } from '../modules/kpn-t/state.js';
-import type { Weights } from './denoiser.js';
+import { readWeights, type Weights } from './denoiser.js';
 import type { LevelScores } from './evaluate.js';
 import { RunLog, type Column, type Row, type RunLogFiles } from './run-log.js';
 import { ValidationSet, type Validated, type ValidationSetOptions } from './validation.js';
@@ -53,6 +53,9 @@ function validationColumns(levels: readonly { name: string }[]): Column[] {
 
 const validationValues = ({ gain, levels }: Validated): Record<string, number> =>
   Object.fromEntries([['validation_gain', gain] as const, ...levels.flatMap(({ level, denoised }) => SCORES.map(([what, encoding]) => [`${what}_${encoding}_${level}`, denoised[0]![encoding][what]] as const))]);
+
+/** The line in the best weights' text. */
+const VALIDATED = /^validated: gain (\S+) after (\d+) frames, set (\w+)$/m;
 
 interface Trainer {
   key: string;
@@ -183,6 +186,7 @@ export class Watch {
     if (this.set) {
       const ready = await this.set.prepare(access.device, load, await this.weights(access), [`path:${this.trainer.path}`], signal);
       if (ready === undefined) return false;
+      if (this.goneOnFrom !== undefined) await this.takeBestFile(this.set.id);
       const count = `${this.set.crop} of ${validation!.files.length} picture${validation!.files.length === 1 ? '' : 's'}`;
       this.options.say(`validates on ${count}, noise ${validation!.levels.map((l) => l.name).join(', ')}; the best weights go to ${this.bestFile}`);
     }
@@ -240,16 +244,24 @@ export class Watch {
     this.history.push(found);
     const better = Number.isFinite(gain) && gain > (this.progress.best?.gain ?? -Infinity);
     this.progress = { newest: { frame, gain }, best: better ? { frame, gain } : this.progress.best, since: better ? 0 : this.progress.since + 1 };
-    if (better) await this.keep(weights);
+    if (better) await this.keep(weights, found);
     this.options.onValidated?.(found, better);
   }
 
+  /** A run that goes on may find better weights than its checkpoint knows of: scored after it was written. */
+  private async takeBestFile(id: string): Promise<void> {
+    if (!(await exists(this.bestFile))) return;
+    const kept = await readWeights(this.bestFile).catch(() => undefined);
+    const [, gain, frame, set] = VALIDATED.exec(kept?.shape.text ?? '') ?? [];
+    if (set === id && Number(gain) > (this.progress.best?.gain ?? -Infinity)) this.progress.best = { frame: Number(frame), gain: Number(gain) };
+  }
+
   /** Writes the best weights. Training goes on where that fails. */
-  private async keep({ shape, data }: Weights): Promise<void> {
+  private async keep({ shape, data }: Weights, { gain, frame }: Validated): Promise<void> {
     const { width, height } = shape;
     if (countNonFinite({ format: 'f16' }, data).count > 0) return;
     try {
-      await writeAtomic(this.bestFile, encodeLut({ width, height, channels: 1, format: 'f16', ssbo: true, data, text: shape.text ?? '' }));
+      await writeAtomic(this.bestFile, encodeLut({ width, height, channels: 1, format: 'f16', ssbo: true, data, text: `${shape.text ?? ''}validated: gain ${gain} after ${frame} frames, set ${this.set!.id}\n` }));
       this.failure = undefined;
     } catch (e) {
       if (!(e instanceof VkpnError)) throw e;
