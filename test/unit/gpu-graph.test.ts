@@ -151,7 +151,7 @@ test('an animated parameter is read anew where it changes', async () => {
 
 test('buffers that share memory do not disturb each other', async () => {
   let shared = 0;
-  await run(`${adding}frames:4\nparam:sum:01:steps:6\nparam:sum:01:add:0.5\n`, { lastFrameOnly: false, onPlan: (plan) => (shared = plan.buffers.length - plan.slots.length) });
+  await run(`${adding}frames:4\nparam:sum:01:steps:6\nparam:sum:01:add:0.5\n`, { lastFrameOnly: false, onPlan: (plan) => void (shared = plan.buffers.length - plan.slots.length) });
   expect(shared).toBeGreaterThanOrEqual(3);
   expect(writtenValues()).toEqual([[0, 4], [1, 8], [2, 12], [3, 16]]);
 });
