@@ -1,7 +1,7 @@
 // `vkpn train` as a child process, on the first device: its graph, what it refuses, and that the same command gives the same bits. Needs
 // `npm run build`.
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -110,6 +110,17 @@ test('Ctrl-C keeps the weights', async () => {
   const code = await new Promise((done) => child.on('exit', done));
   expect({ code, err }).toMatchObject({ code: 130 });
   expect(weights('stopped.lut').some((v) => v !== 0)).toBe(true);
+});
+
+test('a stopped training goes on to the same bits', () => {
+  const args = ['--frames', '30', '--checkpoint', '10f'];
+  expect(train('photos', 'whole.lut', ...args, '--checkpoint-dir', 'whole', ...streamed).code).toBe(0);
+  const all = readdirSync(join(dir, 'whole')).filter((f) => f.startsWith('frame-')).sort();
+  expect(all.length).toBeGreaterThan(1);
+  // From a checkpoint in the middle, as after a crash: the pool is what it was there.
+  expect(train('photos', 'again.lut', ...args, '--checkpoint-dir', 'again', '--resume-anyway', '--resume', join('whole', all[0]!), ...streamed)).toMatchObject({ code: 0 });
+  expect(weights('again.lut')).toEqual(weights('whole.lut'));
+  expect(train('photos', 'again.lut', '--time', '1', '--resume').err).toMatch(/exclude each other/);
 });
 
 test('--time measures the speed and runs as long as was asked for', () => {

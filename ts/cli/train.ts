@@ -11,7 +11,9 @@ import { runGraph, type GraphSource } from '../graph/run.js';
 import type { Preset } from '../model/spec.js';
 import { modules, withoutFiles } from '../modules/index.js';
 import { pairUp, picturesUnder } from '../pictures/folder.js';
+import type { Interval } from '../checkpoint/checkpoints.js';
 import { runSource } from './cli.js';
+import { interval } from './cli-options.js';
 import { Log } from './log.js';
 import { duration, short } from './progress.js';
 import { deviceOptions, openDevice, wholeNumber, type CommonOptions } from './session.js';
@@ -34,6 +36,10 @@ export interface TrainOptions extends CommonOptions {
   path?: string;
   printCfg?: boolean;
   force?: boolean;
+  checkpoint?: Interval;
+  checkpointDir?: string;
+  resume?: boolean | string;
+  resumeAnyway?: boolean;
 }
 
 const examples = `
@@ -46,6 +52,8 @@ Examples:
       pairs of noisy and clean pictures with the same names
   vkpn train ~/photos -o weights.lut --config param:kpn-t:01:loss:rel
       with a further line of the graph
+  vkpn train ~/photos -o weights.lut --resume
+      go on where that training was stopped, however it was
   vkpn train ~/photos --print-cfg > train.cfg
       the graph alone, to change and run by vkpn cli -g train.cfg --last-frame-only --progress
 
@@ -77,6 +85,10 @@ export function register(program: Command, config: readonly string[] = []): void
     .addOption(new Option('--reduce <times>', 'make pictures smaller so many times, and their own noise with it').choices(['auto', '1', '2', '3', '4']).default(DEFAULTS.reduce))
     .option('--holdout <n>', 'pictures not to train on, chosen by their names (default: a tenth, 2 to 8, of 8 or more)', wholeNumber)
     .option('--path <name>', 'matrix path: auto, khr, nv, plain')
+    .option('--checkpoint <interval>', 'how often to write a checkpoint: seconds, or frames (1000f); 0: never (default: 30)', interval)
+    .option('--checkpoint-dir <folder>', 'where checkpoints lie (default: WEIGHTS.checkpoints)')
+    .option('--resume [file or folder]', 'go on from the newest checkpoint of that folder, or from this one; with the same options as before')
+    .option('--resume-anyway', 'as --resume, though options or pictures were changed')
     .option('--print-cfg', 'print the graph and run nothing')
     .option('--force', 'overwrite weights that are there')
     .option('--config <line...>', 'everything after this is further lines of the graph file')
@@ -100,7 +112,7 @@ export async function runTrain(folder: string, options: TrainOptions, config: re
   const final = sourceOf(settings, config, log);
   process.stdout.write(final.text);
   log.log('cli', `${pictures - settings.holdout} pictures to train on${settings.holdout > 0 ? `, ${settings.holdout} held out` : ''}`);
-  const { code } = await runSource(final, { ...options, lastFrameOnly: true, progress: true }, log);
+  const { code } = await runSource(final, { ...options, tile: undefined, lastFrameOnly: true, progress: true }, log);
   return code;
 }
 
@@ -108,6 +120,7 @@ export async function runTrain(folder: string, options: TrainOptions, config: re
 async function settingsOf(folder: string, options: TrainOptions): Promise<{ settings: TrainSettings; pictures: number }> {
   const { pairs, preset, batch, tile, alpha, seed, reduce, path } = options;
   if (options.frames !== undefined && options.time !== undefined) throw new InputError('CLI_TRAIN', '--frames and --time exclude each other', { hint: 'give one of them' });
+  if (options.time !== undefined && (options.resume ?? options.resumeAnyway)) throw new InputError('CLI_TRAIN', '--time and --resume exclude each other: the frames were fixed when the run began', { hint: 'give --frames with the number that the run printed' });
   if (pairs !== undefined && !['auto', '1'].includes(reduce)) throw new InputError('CLI_TRAIN', '--reduce and --pairs exclude each other: the noise of smaller pictures is another', { hint: 'leave --reduce out' });
   const clean = await picturesUnder(resolve(folder));
   const files = pairs === undefined ? clean : pairUp(await picturesUnder(resolve(pairs)), resolve(pairs), clean, resolve(folder)).pairs.map((p) => p.path);
@@ -139,10 +152,10 @@ function sourceOf(settings: TrainSettings, config: readonly string[], log: Log):
 }
 
 /** Weights may be a night's work: none are overwritten without being asked to. */
-async function checkOutput({ output, force }: TrainOptions): Promise<void> {
+async function checkOutput({ output, force, resume, resumeAnyway }: TrainOptions): Promise<void> {
   const file = `${output.replace(/\.lut$/, '')}.lut`;
   await checkWritable(resolve(file), {});
-  if (force || !(await exists(file))) return;
+  if ((force ?? resume ?? resumeAnyway) || !(await exists(file))) return;
   throw new InputError('OUTPUT_EXISTS', `${file} is there already`, { hint: 'choose another name with -o, or overwrite it with --force' });
 }
 
