@@ -7,6 +7,7 @@ import { register as bench } from './bench.js';
 import { register as cli } from './cli.js';
 import { splitConfig } from './cli-options.js';
 import { register as devices } from './devices.js';
+import { register as denoise } from './denoise.js';
 import { register as evalCommand } from './eval.js';
 import { register as gradcheck } from './gradcheck.js';
 import { register as modules } from './modules.js';
@@ -14,7 +15,7 @@ import { ignoreClosedPipes } from './stop.js';
 import { register as train } from './train.js';
 
 /** One file a command; `config` is what stands behind `--config`. */
-const commands: readonly ((program: Command, config: readonly string[]) => void)[] = [cli, train, devices, modules, bench, gradcheck, evalCommand];
+const commands: readonly ((program: Command, config: readonly string[]) => void)[] = [cli, train, denoise, devices, modules, bench, gradcheck, evalCommand];
 
 function makeProgram(config: readonly string[]): Command {
   const program = new Command('vkpn');

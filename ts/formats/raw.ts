@@ -160,12 +160,27 @@ function gains(mul: readonly number[]): readonly [number, number, number] | unde
   return r > 0 && g > 0 && b > 0 ? [r / g, 1, b / g] : undefined;
 }
 
-function colourOf(m: LibRawMetadata, turns: RawHeader['turns'], largest: number): RawColour {
+/** The largest value, and how often it is there: a sensor that clips leaves many of it. */
+class Largest {
+  value = 0;
+  count = 0;
+
+  see(v: number): void {
+    if (v > this.value) {
+      this.value = v;
+      this.count = 1;
+    } else if (v === this.value) this.count++;
+  }
+}
+/** Equal largest values that are no chance. */
+const clippedCount = 100;
+
+function colourOf(m: LibRawMetadata, turns: RawHeader['turns'], largest: Largest): RawColour {
   const c = m.color_data;
   const rows = c.rgb_cam.map((r) => r.slice(0, 3)) as unknown as Matrix;
   const known = rows.flat().some((x) => x !== 0);
-  // As dcraw does: a picture whose largest value is well below the nominal white, but not far, clips there.
-  const clip = largest > 0.75 && largest < 1 ? largest : 1;
+  // Some cameras clip below the white level that LibRaw knows.
+  const clip = largest.value > 0.5 && largest.value < 1 && largest.count >= clippedCount ? largest.value : 1;
   const toSrgb: Matrix = known ? rows : [[1, 0, 0], [0, 1, 0], [0, 0, 1]];
   return { camera: gains(c.cam_mul), daylight: gains(c.pre_mul) ?? [1, 1, 1], toRec2020: multiply(convertPrimaries('sRGB', 'bt2020'), toSrgb), clip, turns };
 }
@@ -217,7 +232,7 @@ function decodeBayer(raw: LibRaw, header: RawHeader, file: string): Raw {
   // Offsets of red, the green beside it, blue, the green beside that, from the quad's corner.
   const at = [ry * pitch + rx, ry * pitch + 1 - rx, (1 - ry) * pitch + 1 - rx, (1 - ry) * pitch + rx] as const;
   const second = width * height * 4;
-  let largest = 0;
+  const largest = new Largest();
   for (let y = 0, o = 0; y < height; y++) {
     let i = (mosaic.top_margin + 2 * y) * pitch + mosaic.left_margin;
     for (let x = 0; x < width; x++, i += 2, o += 4) {
@@ -231,7 +246,10 @@ function decodeBayer(raw: LibRaw, header: RawHeader, file: string): Raw {
       rgba[second + o] = r;
       rgba[second + o + 1] = g2;
       rgba[second + o + 2] = b;
-      largest = Math.max(largest, r, g, b, g2);
+      largest.see(r);
+      largest.see(g);
+      largest.see(b);
+      largest.see(g2);
     }
   }
   return { header, colour: colourOf(m, header.turns, largest), width, height, count: 2, rgba };
@@ -245,12 +263,12 @@ function decodeOther(raw: LibRaw, header: RawHeader, black: number, file: string
   const codes = data instanceof Uint16Array ? data : new Uint16Array(new Uint8Array(data).buffer);
   const scale = whiteScale(m, black, file);
   const rgba = new Float32Array(width * height * 4).fill(1);
-  let largest = 0;
+  const largest = new Largest();
   for (let p = 0; p < width * height; p++)
     for (let c = 0; c < 3; c++) {
       const v = (codes[p * colors + (colors === 3 ? c : 0)]! - black) * scale;
       rgba[4 * p + c] = v;
-      largest = Math.max(largest, v);
+      largest.see(v);
     }
   return { header, colour: colourOf(m, header.turns, largest), width, height, count: 1, rgba };
 }

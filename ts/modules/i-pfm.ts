@@ -2,10 +2,10 @@
 
 import type { InputFile } from '../files.js';
 import { decodePfm, parsePfmHeader, pfmHeaderBytes, requireFinite } from '../formats/pfm.js';
-import { pictureSource } from './picture-source.js';
+import { pictureSource, type PictureReader } from './picture-source.js';
 
 /** Linear rec2020, any finite f32. NaN and infinite pixels are counted and refused. */
-export const iPfm = pictureSource('i-pfm', 'reads a PFM picture or a sequence of them, linear rec2020', 'test.pfm', {
+export const pfmReader: PictureReader = {
   format: 'f32',
   header: async (file: InputFile) => parsePfmHeader(await file.read(0, pfmHeaderBytes), file.bytes, file.path),
   decode: async (bytes, path) => {
@@ -13,4 +13,6 @@ export const iPfm = pictureSource('i-pfm', 'reads a PFM picture or a sequence of
     requireFinite(picture, path);
     return { width: picture.width, height: picture.height, data: picture.rgba, range: { min: picture.min, max: picture.max } };
   },
-});
+};
+
+export const iPfm = pictureSource('i-pfm', 'reads a PFM picture or a sequence of them, linear rec2020', 'test.pfm', pfmReader);

@@ -9,7 +9,8 @@ import { pictureSource, type Frame, type PictureReader } from './picture-source.
 /** Bytes that hold the headers of most pictures; some have more metadata. */
 const headBytes = 1 << 20;
 
-function reader(kind: PictureKind): PictureReader {
+/** Of JPEG, PNG and TIFF files. */
+export function pictureReader(kind: PictureKind): PictureReader {
   return {
     format: 'f16',
     header: async (file: InputFile) => {
@@ -29,6 +30,6 @@ function reader(kind: PictureKind): PictureReader {
   };
 }
 
-export const iJpg = pictureSource('i-jpg', 'reads a JPEG picture or a sequence of them', 'test.jpg', reader('jpeg'));
-export const iPng = pictureSource('i-png', 'reads a PNG picture of 8 or 16 bits or a sequence of them', 'test.png', reader('png'));
-export const iTif = pictureSource('i-tif', 'reads a TIFF picture of 8 or 16 bits or a sequence of them', 'test.tif', reader('tiff'));
+export const iJpg = pictureSource('i-jpg', 'reads a JPEG picture or a sequence of them', 'test.jpg', pictureReader('jpeg'));
+export const iPng = pictureSource('i-png', 'reads a PNG picture of 8 or 16 bits or a sequence of them', 'test.png', pictureReader('png'));
+export const iTif = pictureSource('i-tif', 'reads a TIFF picture of 8 or 16 bits or a sequence of them', 'test.tif', pictureReader('tiff'));

@@ -2,12 +2,21 @@
 
 import { resolve } from 'node:path';
 import { InputError } from '../errors.js';
-import { withInput } from '../files.js';
+import { withInput, type Asked } from '../files.js';
 import { toHalf } from '../formats/half.js';
+import type { Raw } from '../formats/raw.js';
 import type { BuildContext, FrameContext, ModuleInstance, ModuleType, PlanBuffer, PortShape, ShapeContext } from '../graph/types.js';
 import { develop, type DevelopSettings } from '../pictures/develop.js';
+import { takeOver } from '../pictures/handover.js';
 import { inWorker } from '../pictures/pool.js';
 import { PIXELWISE } from './pixelwise.js';
+
+/** Reads and decodes a file, pixels in f16: none is much above 1. Throws InputError FILE_…, RAW_BROKEN. */
+export async function loadRaw(path: string, asked: Asked): Promise<Omit<Raw, 'rgba'> & { data: Uint16Array }> {
+  const bytes = await withInput(path, asked, (file) => file.read(0, file.bytes));
+  const { rgba, ...raw } = await inWorker('decodeRaw', [bytes, path]);
+  return { ...raw, data: toHalf(rgba).data };
+}
 
 class RawSource implements ModuleInstance {
   private data: Uint16Array = new Uint16Array();
@@ -19,9 +28,8 @@ class RawSource implements ModuleInstance {
     const name = params.string('filename');
     if (name === '') throw new InputError('FILE_NAME', `${ctx.info.module}:${ctx.info.inst} has an empty filename`, asked);
     const path = resolve(ctx.graphDir, name);
-    const bytes = await withInput(path, asked, (file) => file.read(0, file.bytes));
-    const { rgba, ...raw } = await inWorker('decodeRaw', [bytes, path]);
-    this.data = toHalf(rgba).data; // at most about 1: nothing is beyond f16
+    const { data, ...raw } = takeOver(path, 'raw') ?? (await loadRaw(path, asked));
+    this.data = data;
     const settings: DevelopSettings = { wb: params.string('wb') as DevelopSettings['wb'], ev: params.float('ev'), size: params.string('size') as DevelopSettings['size'] };
     if (settings.wb === 'camera' && !raw.colour.camera) ctx.warn(`${path} doesn't say its white balance; daylight's is taken`);
     const noise = params.isSet('noise a') || params.isSet('noise b') ? { a: params.float('noise a'), b: params.float('noise b') } : undefined;

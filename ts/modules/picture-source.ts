@@ -2,9 +2,10 @@
 
 import { basename } from 'node:path';
 import { InputError } from '../errors.js';
-import { withInput, type InputFile } from '../files.js';
+import { withInput, type Asked, type InputFile } from '../files.js';
 import { fitTo } from '../formats/pixels.js';
 import type { BuildContext, FrameContext, InstanceInfo, ModuleInstance, ModuleType, ParamSpec, PlanBuffer, PortShape, ShapeContext } from '../graph/types.js';
+import { peekOver, takeOver } from '../pictures/handover.js';
 import { PIXELWISE } from './pixelwise.js';
 import { sequenceFiles } from './sequence.js';
 
@@ -26,6 +27,12 @@ export interface PictureReader {
   format: 'f16' | 'f32';
   header(file: InputFile): Promise<Size>;
   decode(bytes: Uint8Array, path: string, warn: (message: string) => void): Promise<Frame>;
+}
+
+/** Reads and decodes a whole file. */
+export async function loadFrame(reader: PictureReader, path: string, asked: Asked, warn: (message: string) => void): Promise<Frame> {
+  const bytes = await withInput(path, asked, (file) => file.read(0, file.bytes));
+  return reader.decode(bytes, path, warn);
 }
 
 /** Decoded sequences up to this size stay in memory; of longer ones only the next frame. */
@@ -129,7 +136,7 @@ class PictureSource implements ModuleInstance {
   private async sizes(): Promise<Size[]> {
     const sizes: Size[] = [];
     for (const path of this.files) {
-      const { width, height } = await withInput(path, this.asked(), (file) => this.reader.header(file));
+      const { width, height } = peekOver(path)?.frame ?? (await withInput(path, this.asked(), (file) => this.reader.header(file)));
       sizes.push({ width, height });
     }
     return sizes;
@@ -164,8 +171,7 @@ class PictureSource implements ModuleInstance {
 
   private async load(index: number): Promise<Frame> {
     const path = this.files[index]!;
-    const bytes = await withInput(path, this.asked(), (file) => file.read(0, file.bytes));
-    const frame = await this.reader.decode(bytes, path, (m) => this.ctx.warn(m));
+    const frame = takeOver(path, 'frame') ?? (await loadFrame(this.reader, path, this.asked(), (m) => this.ctx.warn(m)));
     const { width, height } = this.size;
     // A file may have changed since its header was read.
     if (this.fit === 'equal' && (frame.width !== width || frame.height !== height)) throw this.sizeError(index, frame, this.size);

@@ -1,0 +1,75 @@
+// `vkpn denoise`: the graph of one picture, as text. `vkpn cli` runs the same text to the same pixels.
+
+import { InputError } from '../errors.js';
+import { sourceModules } from '../pictures/read.js';
+import { extensionOf, type Job, type OutputFormat } from './denoise-files.js';
+
+export interface GraphSettings {
+  /** Weights file, absolute. */
+  weights: string;
+  noise: { a: number; b: number };
+  /** 0: as it was, 1: all of it. */
+  strength: number;
+  quality: number;
+  /** Raw: exposure in stops, white balance, size. */
+  ev: number;
+  wb: string;
+  size: string;
+  path?: string;
+  /** Raw and --compare: turns of the sensor to stand upright. */
+  turns: 0 | 1 | 2 | 3;
+}
+
+const sinkOf: Record<OutputFormat, string> = { jpg: 'o-jpg', png16: 'o-png', tiff16: 'o-tif', pfm: 'o-pfm' };
+
+/** A path in a line of a graph. */
+function inLine(path: string): string {
+  if (/[\r\n]/.test(path)) throw new InputError('DENOISE_NAME', `${JSON.stringify(path)}: a name with a line break can't stand in a graph`, { hint: 'Rename it.' });
+  return path;
+}
+
+/** Lines of an output. */
+function sink(job: Job, inst: string, file: string, from: string, s: GraphSettings): string[] {
+  const module = sinkOf[job.format];
+  const name = file.slice(0, -extensionOf[job.format].length);
+  return [
+    `module:${module}:${inst}`,
+    `connect:${from}:${module}:${inst}:input`,
+    `param:${module}:${inst}:filename:${inLine(name)}`,
+    ...(job.format === 'pfm' ? [] : [`param:${module}:${inst}:icc:1`]),
+    ...(job.format === 'jpg' ? [`param:${module}:${inst}:quality:${s.quality}`] : []),
+  ];
+}
+
+/** The text of a graph file that denoises one picture. */
+export function denoiseGraph(job: Job, s: GraphSettings): string {
+  const source = sourceModules[job.kind];
+  const lines = [
+    'frames:1',
+    `module:${source}:photo`,
+    'module:i-lut:w',
+    'module:kpn:01',
+    `param:${source}:photo:filename:${inLine(job.path)}`,
+    ...(job.kind === 'raw' ? [`param:${source}:photo:wb:${s.wb}`, `param:${source}:photo:ev:${s.ev}`, `param:${source}:photo:size:${s.size}`] : []),
+    `param:i-lut:w:filename:${inLine(s.weights)}`,
+    `connect:${source}:photo:output:kpn:01:input`,
+    'connect:i-lut:w:output:kpn:01:w',
+    `param:kpn:01:noise a:${s.noise.a}`,
+    `param:kpn:01:noise b:${s.noise.b}`,
+    ...(s.strength === 1 ? [] : [`param:kpn:01:strength:${s.strength}`]),
+    ...(s.path === undefined ? [] : [`param:kpn:01:path:${s.path}`]),
+    ...sink(job, 'out', job.output, 'kpn:01:output', s),
+  ];
+  if (job.compare !== undefined) {
+    // The sensor's left is not the picture's where the camera was turned.
+    const [first, second] = s.turns === 1 || s.turns === 2 ? ['second', 'first'] : ['first', 'second'];
+    lines.push(
+      'module:beside:01',
+      `connect:${source}:photo:output:beside:01:${first}`,
+      `connect:kpn:01:output:beside:01:${second}`,
+      `param:beside:01:axis:${s.turns % 2 === 1 ? 'y' : 'x'}`,
+      ...sink(job, 'both', job.compare, 'beside:01:output', s),
+    );
+  }
+  return `${lines.join('\n')}\n`;
+}
