@@ -5,7 +5,7 @@
 // has the reasons and measurements.
 
 import { InputError } from '../errors.js';
-import { convertPrimaries, type Matrix } from '../formats/colour.js';
+import { convertPrimaries } from '../formats/colour.js';
 import { meanBelow } from './chi2.js';
 import { evaluate, fitLine, type Line, type Point, startLine } from './line.js';
 import { FINE, type LinearPicture, measurePatches, type Patches, SIDE } from './patches.js';
@@ -299,30 +299,50 @@ function judge(f: Fit, residual: number): string {
   return '';
 }
 
+/** What is kept of a picture to estimate noise from: about 10 MB of 16,000 patches. */
+export interface NoiseSamples {
+  /** For messages. */
+  size: string;
+  base: Patches;
+  /** Of means of 2x2 pixels. */
+  half: Patches;
+  /** How much larger noise is in the channels that clipping happened in. */
+  clipGain: readonly number[];
+}
+
+/** Samples at most `most` patches of a picture. */
+export function sampleNoise(picture: LinearPicture, options: NoiseOptions = {}, most = MOST): NoiseSamples {
+  const clipMatrix = options.display ? convertPrimaries('bt2020', 'sRGB') : undefined;
+  return {
+    size: `${picture.width}x${picture.height}`,
+    base: measurePatches(picture, { most, clipMatrix }),
+    half: measurePatches(picture, { most: Math.ceil(most / 4), scale: 2, clipMatrix }),
+    clipGain: (clipMatrix ?? [[1], [1], [1]]).map((row) => Math.hypot(...row)),
+  };
+}
+
 /**
  * The noise of a picture, or of several of the same camera and setting.
  * @throws InputError NOISE_SMALL: fewer than 32 patches of 8x8; NOISE_CLIPPED: nothing is left that does not end at black or white
  */
 export function estimateNoise(pictures: LinearPicture | readonly LinearPicture[], options: NoiseOptions = {}): NoiseEstimate {
   const list = 'rgba' in pictures ? [pictures] : pictures;
-  const clipMatrix = options.display ? convertPrimaries('bt2020', 'sRGB') : undefined;
-  const v = measure(list, 1, clipMatrix);
-  if (v.count < ENOUGH) throw new InputError('NOISE_SMALL', `${sizes(list)}: too small to measure noise in`, { hint: `It takes at least ${ENOUGH / 3} patches of ${SIDE} x ${SIDE} pixels; give the noise by hand.` });
+  return estimateFrom(list.map((p) => sampleNoise(p, options, Math.ceil(MOST / list.length))));
+}
+
+/** The same from samples of the pictures. Throws as estimateNoise. */
+export function estimateFrom(samples: readonly NoiseSamples[]): NoiseEstimate {
+  const clipGain = samples[0]?.clipGain ?? [1, 1, 1];
+  const v = collect(samples.map((s) => s.base), clipGain);
+  if (v.count < ENOUGH) throw new InputError('NOISE_SMALL', `${samples.map((s) => s.size).join(', ')}: too small to measure noise in`, { hint: `It takes at least ${ENOUGH / 3} patches of ${SIDE} x ${SIDE} pixels; give the noise by hand.` });
   const found = fit(v, () => true) ?? still(v);
   const { used, range } = usedOf(found);
   const residual = Math.sqrt(used.reduce((s, l) => s + (l.variance / Math.max(evaluate(found.line, l.mean), TINY) - 1) ** 2, 0) / Math.max(1, used.length));
   const reason = judge(found, residual);
   return {
     ...toAb(found.line), channels: ownChannels(v, found.line), residual, range,
-    patches: used.reduce((s, l) => s + l.patches, 0), correlation: correlationOf(list, clipMatrix, found), reliable: reason === '', reason, levels: found.levels,
+    patches: used.reduce((s, l) => s + l.patches, 0), correlation: correlationOf(collect(samples.map((s) => s.half), clipGain), found), reliable: reason === '', reason, levels: found.levels,
   };
-}
-
-const sizes = (list: readonly LinearPicture[]): string => list.map((p) => `${p.width}x${p.height}`).join(', ');
-
-function measure(list: readonly LinearPicture[], scale: number, clipMatrix: Matrix | undefined, most = MOST): Values {
-  const gain = (clipMatrix ?? [[1], [1], [1]]).map((row) => Math.hypot(...row));
-  return collect(list.map((p) => measurePatches(p, { most: Math.ceil(most / list.length), scale, clipMatrix })), gain);
 }
 
 /** A picture without anything to fit: without any noise, or cut off everywhere. */
@@ -331,11 +351,9 @@ function still(v: Values): Fit {
   throw new InputError('NOISE_CLIPPED', 'no part of the picture is clear of black and white: its noise can not be measured', { hint: 'Give the noise by hand, or measure it on another picture of the same camera and ISO.' });
 }
 
-/** See NoiseEstimate. */
-function correlationOf(list: readonly LinearPicture[], clipMatrix: Matrix | undefined, found: Fit): number | undefined {
-  const v = measure(list, 2, clipMatrix, MOST / 4);
-  if (v.count < ENOUGH) return undefined;
-  const half = fit(v, () => true, found.line);
+/** See NoiseEstimate; `v` of means of 2x2 pixels. */
+function correlationOf(v: Values, found: Fit): number | undefined {
+  const half = v.count < ENOUGH ? undefined : fit(v, () => true, found.line);
   if (!half) return undefined;
   const { range } = usedOf(half);
   return median(across(range).map((x) => evaluate(half.line, x) / Math.max(evaluate(found.line, x), TINY)));
