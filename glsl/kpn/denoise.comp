@@ -29,8 +29,8 @@ layout(set = 0, binding = 1) readonly buffer Image { uvec2 picture[]; };     // 
 layout(set = 0, binding = 2) readonly buffer CoarseImage { uvec2 smaller[]; };// (y, x): M of the coarser level, under prediff
 layout(set = 0, binding = 3) readonly buffer CoarseResult { uvec2 below[]; }; // (y, x): O of the coarser level, where push.coarser
 layout(set = 0, binding = 4) readonly buffer Weights { WEIGHT weights[]; };  // (layer, out, in)
-layout(set = 0, binding = 5) writeonly buffer Result { uvec2 result[]; };    // (y, x): O, rgba f16; I and its blend weight where push.filtered
-layout(push_constant) uniform Push { uint level; uint single; uint coarser; uint filtered; } push;
+layout(set = 0, binding = 5) writeonly buffer Result { uvec2 result[]; };    // (y, x): O, rgba f16; where push.filtered (part, picture, y, x): I and its blend weight
+layout(push_constant) uniform Push { uint level; uint single; uint coarser; uint filtered; uint guided; } push;
 
 // The panel is of pixels by number; here the workgroup has those of its tile. No invocation is left without one.
 struct Batch { uint pixels; };
@@ -39,11 +39,12 @@ const Batch geo = Batch(0x7fffffffu);
 
 // How far a pixel sees, and how far around the tile the coarser level must be known.
 const int HALO = CONTEXT == WINDOW ? 4 : CONTEXT == WNORM ? 3 : 2;
-const int REACH = COMBINE == PREDIFF ? HALO : 0;
+const int REACH = COMBINE == PREDIFF || CONTEXT == GUIDED ? HALO : 0;
 const int NEAR_W = TILE_W + 2 * HALO, NEAR = NEAR_W * (TILE_H + 2 * HALO);
 const int COARSE_W = TILE_W / 2 + REACH + 3, COARSE = COARSE_W * (TILE_H / 2 + REACH + 3);
 shared uvec2 near[NEAR];                          // what the taps are of: M, under prediff D
 shared uvec2 whole[COMBINE == PREDIFF ? NEAR : 1]; // under prediff: M
+shared uvec2 guide[CONTEXT == GUIDED ? NEAR : 1];  // the coarser O enlarged, where push.guided
 shared uvec2 coarse[COARSE];
 
 ivec2 corner() { return win.place[push.level].xy + ivec2(gl_WorkGroupID.xy) * ivec2(TILE_W, TILE_H); } // the tile's first pixel
@@ -70,8 +71,15 @@ void gatherCoarse(bool results) {
 
 ivec2 nearPixel(uint k) { return corner() - HALO + ivec2(int(k) % NEAR_W, int(k) / NEAR_W); }
 
+// up2 of what is in `coarse`, at the pixel that `near` has at k: mirrored past the picture's edge.
+vec3 enlargedNear(uint k) {
+  ivec4 place = win.place[push.level];
+  ivec2 at = nearPixel(k);
+  return enlarged(ivec2(mirror(at.x, place.z), mirror(at.y, place.w)));
+}
+
 void gather() {
-  if (push.coarser != 0) gatherCoarse(COMBINE != PREDIFF);
+  if (push.coarser != 0 || push.guided != 0) gatherCoarse(COMBINE != PREDIFF);
   UNROLL for (uint first = 0; first < NEAR; first += gl_WorkGroupSize.x) {
     uint k = first + gl_LocalInvocationIndex;
     uvec2 texel = packHalf4(READ_TEXEL(picture, push.single, inMemory(push.level, nearPixel(k))));
@@ -81,16 +89,22 @@ void gather() {
     }
   }
   barrier();
-  if (COMBINE != PREDIFF) return;
+  if (COMBINE == PREDIFF) {
+    UNROLL for (uint first = 0; first < NEAR; first += gl_WorkGroupSize.x) {
+      uint k = first + gl_LocalInvocationIndex;
+      vec3 base = enlargedNear(k);
+      if (k < NEAR) near[k] = packHalf4(vec4(unpackTexel(whole[k]).rgb - base, 1.0));
+    }
+    barrier();
+    gatherCoarse(true);
+    barrier();
+  }
+  if (push.guided == 0) return;
   UNROLL for (uint first = 0; first < NEAR; first += gl_WorkGroupSize.x) {
     uint k = first + gl_LocalInvocationIndex;
-    ivec4 place = win.place[push.level];
-    ivec2 at = nearPixel(k);
-    vec3 base = enlarged(ivec2(mirror(at.x, place.z), mirror(at.y, place.w)));
-    if (k < NEAR) near[k] = packHalf4(vec4(unpackTexel(whole[k]).rgb - base, 1.0));
+    vec3 G = enlargedNear(k);
+    if (CONTEXT == GUIDED && k < NEAR) guide[k] = packHalf4(vec4(G, 1.0));
   }
-  barrier();
-  gatherCoarse(true);
   barrier();
 }
 
@@ -100,6 +114,8 @@ uint indexOf(Pixel q, ivec2 offset) { return uint(q.at + offset.y * NEAR_W + off
 vec3 image(uint p) { return unpackTexel(near[p]).rgb; }
 vec3 mip(uint p) { return unpackTexel(COMBINE == PREDIFF ? whole[p] : near[p]).rgb; }
 vec2 noise(uint tile) { return win.settings.xy; }
+vec3 guideAt(uint p) { return push.guided != 0 ? unpackTexel(guide[p]).rgb : mip(p); }
+#define GUIDE(q, offset) guideAt(indexOf(q, offset))
 #include "kpn/context.glsl"
 #include "kpn/kernel.glsl"
 
@@ -113,32 +129,40 @@ Pixel pixelAt(ivec2 t) { return Pixel(push.level, 0, (t.y + HALO) * NEAR_W + t.x
 // From the panel's values of the tile's pixel t to its result.
 void finish(ivec2 t) {
   Pixel q = pixelAt(t);
-  float k[TAPS];
-  float last = 0.0;
-  [[unroll]] for (uint i = 0; i < 4; ++i) {
-    vec4 v = panelGet4(i);
-    [[unroll]] for (uint j = 0; j < 4; ++j) {
-      if (4 * i + j < TAPS) k[4 * i + j] = v[j];
-      else last = v[j];
-    }
+  Kernel kernel[PARTS];
+  vec3 sum[PARTS];
+  [[unroll]] for (uint part = 0; part < PARTS; ++part) {
+    GET_KERNEL(kernel[part], part, panelGet4)
+    tapWeights(kernel[part].k);
+    kernel[part].alpha = blendWeight(kernel[part].alpha);
+    sum[part] = vec3(0);
   }
-  tapWeights(k);
-  last = blendWeight(last);
-  vec3 sum = vec3(0);
-  [[unroll]] for (uint i = 0; i < TAPS; ++i) sum += k[i] * image(indexOf(q, TAP[i]));
+  [[unroll]] for (uint t = 0; t < TAPS; ++t) {
+    vec3 rgb = image(indexOf(q, TAP[t]));
+    [[unroll]] for (uint part = 0; part < PARTS; ++part) sum[part] += kernel[part].k[t] * partOf(part, rgb);
+  }
   ivec2 at = corner() + t;
-  float alpha = 1.0;
-  if (push.filtered != 0) alpha = last;
-  else if (push.coarser != 0) {
+  bool inside = isInMemory(push.level, at);
+  uint to = inMemory(push.level, at);
+  if (push.filtered != 0) {
+    ivec2 size = win.memory[push.level].xy;
+    uint plane = gl_NumWorkGroups.z * uint(size.x * size.y);
+    [[unroll]] for (uint part = 0; part < PARTS; ++part)
+      if (inside) result[part * plane + to] = packTexel(sum[part], kernel[part].alpha);
+    return;
+  }
+  vec3 O = sum[0];
+  if (push.coarser != 0) {
     vec3 up = enlarged(at);
-    sum = up + last * (COMBINE == BLEND ? sum - up : sum);
-  }
+    O = up + kernel[0].alpha * (COMBINE == BLEND ? sum[0] - partOf(0, up) : sum[0]);
+    if (PARTS > 1) O += kernel[PARTS - 1].alpha * (COMBINE == BLEND ? sum[PARTS - 1] - partOf(1, up) : sum[PARTS - 1]);
+  } else if (PARTS > 1) O += sum[PARTS - 1];
   float strength = win.settings.z;
-  if (push.level == 0 && push.filtered == 0 && strength != 1.0) {
+  if (push.level == 0 && strength != 1.0) {
     vec3 given = mip(indexOf(q, ivec2(0)));
-    sum = given + strength * (sum - given);
+    O = given + strength * (O - given);
   }
-  if (isInMemory(push.level, at)) result[inMemory(push.level, at)] = packTexel(sum, alpha);
+  if (inside) result[to] = packTexel(O, 1.0);
 }
 
 #define NO_STORE(at, word)

@@ -1,8 +1,8 @@
 // What kpn/denoise may leave of a level, given M of it and of the coarser level and the coarser O, all as the device holds them.
 // Nothing between context and result is stored, so what rounding to f16 inside may do is carried along: every number is known
 // to lie in a range, and a range that is rounded is that of its rounded ends. Most ranges are a single f16 number.
-import { type Image, type ModelOptions, type Noise, TAPS, activate, activationSlope, applyForward, guardedSum, kernelWeights, LUMINANCE, makeImage, mlpShape, multiply, noiseGain, pixel, toHalf } from '../reference/index.js';
-import { applied, channelSource, combined, context, detail, type Expected, layerTerms, productsError, u } from './expected.js';
+import { type Image, type ModelOptions, type Noise, TAPS, activate, activationSlope, applyForward, guardedSum, outputsOf, kernelWeights, LUMINANCE, makeImage, mlpShape, multiply, noiseGain, pixel, toHalf } from '../reference/index.js';
+import { applied, channelSource, combined, context, detail, type Expected, guide, kernelOf, layerTerms, partCount, partOf, partTerms, planes, productsError, u } from './expected.js';
 
 /** Numbers within `bound` of `value`. */
 interface Range {
@@ -35,20 +35,21 @@ function activated(model: ModelOptions, { value, bound }: Range): Range {
   return { value: value.map((z) => activate(model.act, z)), bound: value.map((z, i) => error(z, bound[i]!)) };
 }
 
-/** Under prediff the taps, D, are rounded too: what a channel of the context may be off by for that. */
-function tapErrors(model: ModelOptions, errors: Image, sigma: Image): Float64Array {
+/** Under prediff the taps, D, are rounded, and so is the guide: what a channel of the context may be off by for that. */
+function lookErrors(model: ModelOptions, tapErrors: Image, guideErrors: Image, sigma: Image): Float64Array {
   const W = model.width;
-  const relative = model.context === 'norm' || model.context === 'wnorm';
-  const lum = (x: number, y: number): number => sum(pixel(errors, x, y).map((e, c) => e * LUMINANCE[c]!));
-  const result = new Float64Array(errors.width * errors.height * W);
-  for (let y = 0; y < errors.height; y++)
-    for (let x = 0; x < errors.width; x++)
+  const relative = model.context !== 'star' && model.context !== 'window';
+  const result = new Float64Array(sigma.width * sigma.height * W);
+  for (let y = 0; y < sigma.height; y++)
+    for (let x = 0; x < sigma.width; x++)
       for (let c = 0; c < W; c++) {
         const source = channelSource(model.context, c);
         if (!source) continue;
-        const [dx, dy] = source.at;
-        const own = source.of === 'lum' ? lum(x + dx, y + dy) + (relative ? lum(x, y) : 0) : 2 * Math.max(...pixel(errors, x + dx, y + dy));
-        result[(y * errors.width + x) * W + c] = own / (relative ? 4 * pixel(sigma, x, y)[0]! : 1);
+        const errors = source.from === 'taps' ? tapErrors : guideErrors;
+        const at = pixel(errors, x + source.at[0], y + source.at[1]);
+        const lum = (e: readonly number[]): number => sum(e.map((v, k) => v * LUMINANCE[k]!));
+        const own = typeof source.of === 'number' ? at[source.of]! : source.of === 'sat' ? 2 * Math.max(...at) : lum(at) + (source.against ? lum(pixel(errors, x, y)) : 0);
+        result[(y * sigma.width + x) * W + c] = own / (relative ? 4 * pixel(sigma, x, y)[0]! : 1);
       }
   return result;
 }
@@ -67,46 +68,50 @@ function kernelChange(model: ModelOptions, K: number[], e: number[]): number[] {
   return k.map((v, t) => (free[t]! + Math.abs(v) * total) / divisor);
 }
 
-/** I (h, w, 4) from taps and K. */
-function filtered(model: ModelOptions, taps: Image, tapError: Image, K: Range): Range {
-  const value = applyForward(model, taps, K.value).data;
-  const { bound } = applied(model, taps, K.value)[0]!;
+/** I (h, w, 4) of each part, from taps and K. */
+function filtered(model: ModelOptions, taps: Image, tapError: Image, K: Range): Range[] {
+  const bounds = applied(model, taps, K.value);
   const slope = { plain: 1, sigmoid: 0.5, clamped: 1, const: 0 }[model.ablend];
-  for (let y = 0; y < taps.height; y++)
-    for (let x = 0; x < taps.width; x++) {
-      const p = y * taps.width + x;
-      const own = (v: Float64Array): number[] => Array.from(v.subarray(16 * p, 16 * p + 15));
-      const k = kernelWeights(model, own(K.value));
-      const change = kernelChange(model, own(K.value), own(K.bound));
-      for (let c = 0; c < 3; c++)
-        bound[4 * p + c]! += sum(TAPS.map(([dx, dy], t) => {
-          const e = pixel(tapError, x + dx, y + dy)[c]!;
-          return change[t]! * (Math.abs(pixel(taps, x + dx, y + dy)[c]!) + e) + Math.abs(k[t]!) * e;
-        }));
-      bound[4 * p + 3]! += slope * K.bound[16 * p + 15]!;
-    }
-  return { value, bound };
+  const last = (p: number, part: number): number => p * outputsOf(model.chroma) + 16 * part + 15;
+  return planes(model, applyForward(model, taps, K.value)).map(({ data: value }, part) => {
+    const { bound } = bounds[part]!;
+    const terms = partTerms(model, part, imageOf(taps, 3, abs(taps.data)));
+    const errors = partTerms(model, part, tapError);
+    for (let y = 0; y < taps.height; y++)
+      for (let x = 0; x < taps.width; x++) {
+        const p = y * taps.width + x;
+        const own = kernelOf(model, K.value, p, part);
+        const k = kernelWeights(model, own);
+        const change = kernelChange(model, own, kernelOf(model, K.bound, p, part));
+        for (let c = 0; c < 3; c++)
+          bound[4 * p + c]! += sum(TAPS.map(([dx, dy], t) => {
+            const e = pixel(errors, x + dx, y + dy)[c]!;
+            return change[t]! * (pixel(terms, x + dx, y + dy)[c]! + e) + Math.abs(k[t]!) * e;
+          }));
+        bound[4 * p + 3]! += slope * K.bound[last(p, part)]!;
+      }
+    return { value, bound };
+  });
 }
 
-/** O of a level, or under postdiff I (h, w, 4), which is then all that denoise leaves. */
-function result(model: ModelOptions, I: Range, like: Image, below: Image | undefined): Range {
-  if (model.combine === 'postdiff' && below) return I;
-  const image = imageOf(like, 4, I.value);
-  const O = combined(model, [image], below);
-  const error = (i: number): number => I.bound[4 * Math.floor(i / 3) + (i % 3)]!;
-  if (!below) return { value: O.value, bound: O.bound.map((e, i) => e + error(i)) };
-  // d(a d) of the blend weight a and what it multiplies.
-  const alpha = (i: number): number => 4 * Math.floor(i / 3) + 3;
-  const U = combined(model, [imageOf(like, 4, I.value.map((v, i) => (i % 4 === 3 ? 0 : v)))], below).value;
-  return {
-    value: O.value,
-    bound: O.bound.map((e, i) => {
-      const a = Math.abs(I.value[alpha(i)]!);
-      const da = I.bound[alpha(i)]!;
-      const d = Math.abs(I.value[4 * Math.floor(i / 3) + (i % 3)]! - (model.combine === 'blend' ? U[i]! : 0));
-      return e + a * error(i) + da * (d + error(i)) + 14 * u * da * d;
-    }),
-  };
+/** O of a level, or under postdiff I of each part (h, w, 4), which is then all that denoise leaves. */
+function result(model: ModelOptions, I: readonly Range[], like: Image, below: Image | undefined): Range[] {
+  if (model.combine === 'postdiff' && below) return [...I];
+  const O = combined(model, I.map(({ value }) => imageOf(like, 4, value)), below);
+  const U = below && imageOf(like, 3, combined(model, I.map(({ value }) => imageOf(like, 4, value.map((v, i) => (i % 4 === 3 ? 0 : v)))), below).value);
+  const bound = O.bound.slice();
+  for (let part = 0; part < partCount(model); part++) {
+    const { value, bound: errors } = I[part]!;
+    const smooth = U && model.combine === 'blend' ? partOf(model, part, U).data : undefined;
+    for (let i = 0; i < bound.length; i++) {
+      const at = 4 * Math.floor(i / 3);
+      const error = errors[at + (i % 3)]!;
+      const [a, da] = U ? [Math.abs(value[at + 3]!), errors[at + 3]!] : [1, 0];
+      const d = Math.abs(value[at + (i % 3)]! - (smooth?.[i] ?? 0));
+      bound[i]! += a * error + da * (d + error) + 14 * u * da * d; // of the blend weight a times what it multiplies, d
+    }
+  }
+  return [{ value: O.value, bound }];
 }
 
 export interface Level {
@@ -121,24 +126,26 @@ export interface Level {
   strength: number;
 }
 
-export function denoised(model: ModelOptions, weights: Float64Array, { level, M, coarserM, below, noise, strength }: Level): Expected {
+/** O; under postdiff, but for the coarsest level, I of each part. */
+export function denoised(model: ModelOptions, weights: Float64Array, { level, M, coarserM, below, noise, strength }: Level): Expected[] {
   const gain = noiseGain(level, model.pyramid);
   const D = coarserM ? rounded(detail(model, M, coarserM)) : exact(M.data);
   const taps = imageOf(M, 3, D.value);
   const tapError = imageOf(M, 3, D.bound);
-  const seen = context(model, { M, taps, noise, gain });
+  const G = model.context === 'guide' && below && level < model.levels - 1 ? rounded(guide(model, M, below)) : exact(M.data);
+  const seen = context(model, { M, taps, G: imageOf(M, 3, G.value), noise, gain });
   const sigma = imageOf(M, 1, Float64Array.from({ length: M.width * M.height }, (_, p) => Math.max(1e-5, sigmaOf(M, p, noise, gain))));
-  const more = coarserM ? tapErrors(model, tapError, sigma) : new Float64Array(seen.value.length);
+  const more = lookErrors(model, tapError, imageOf(M, 3, G.bound), sigma);
   let A = rounded({ value: seen.value, bound: seen.bound.map((e, i) => e + more[i]! * (1 + 2 ** -10)) });
   for (let l = 0; l < model.layers; l++) A = rounded(activated(model, product(model, weights, l, A)));
   const I = filtered(model, taps, tapError, rounded(product(model, weights, model.layers, A)));
-  const O = result(model, I, M, below);
-  if (strength === 1) return { ...O, stored: 1 };
+  const results = result(model, I, M, below);
+  if (strength === 1) return results.map((O) => ({ ...O, stored: 1 }));
   const s = strength;
-  return {
+  return results.map((O) => ({
     value: O.value.map((v, i) => M.data[i]! + s * (v - M.data[i]!)),
     bound: O.bound.map((e, i) => s * e + 4 * u * (Math.abs(O.value[i]!) + Math.abs(M.data[i]!))), stored: 1,
-  };
+  }));
 }
 
 function sigmaOf(M: Image, p: number, { a, b }: Noise, gain: number): number {

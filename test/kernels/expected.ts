@@ -222,7 +222,7 @@ export function partOf(model: ModelOptions, k: number, image: Image): Image {
 }
 
 /** The same of terms' absolute values: what adds up to a part of rgb. */
-function partTerms(model: ModelOptions, k: number, terms: Image): Image {
+export function partTerms(model: ModelOptions, k: number, terms: Image): Image {
   if (!model.chroma) return terms;
   return map3(terms, (v, p) => (k === 0 ? 0 : v) + luminance(terms.data.subarray(terms.channels * p, terms.channels * p + 3)));
 }
@@ -230,7 +230,7 @@ function partTerms(model: ModelOptions, k: number, terms: Image): Image {
 /** Further roundings of what is a part of rgb: those of luminance and of the difference. */
 const partRoundings = (model: ModelOptions): number => (model.chroma ? 6 : 0);
 
-const kernelOf = (model: ModelOptions, K: Float64Array, p: number, k: number): number[] => {
+export const kernelOf = (model: ModelOptions, K: Float64Array, p: number, k: number): number[] => {
   const at = p * outputsOf(model.chroma) + 16 * k;
   return Array.from(K.subarray(at, at + 15));
 };

@@ -1,5 +1,5 @@
 // Cases for the kernels of inference that run without the layers: shrink and merge.
-import { levelSizes, type ModelSpec } from '../../ts/model/spec.js';
+import { levelSizes, partsOf, type ModelSpec } from '../../ts/model/spec.js';
 import { picture, random, makeImage, toHalf } from '../reference/index.js';
 import type { InferenceCase } from './inference-run.js';
 import { NO_CHROMA, testWeights } from './step-cases.js';
@@ -20,11 +20,11 @@ export function shrinkCase(options: Partial<ModelSpec>, [width, height]: readonl
 export function filteredContents(c: InferenceCase): Snapshot {
   const next = random(11);
   const sizes = levelSizes(c.inputs[0]!.width, c.inputs[0]!.height, c.model.levels);
-  const any = (level: number): Uint8Array => bytesOf(Float64Array.from({ length: 4 * c.inputs.length * sizes[level]!.width * sizes[level]!.height }, () => toHalf(2 * next() - 1)), 'f16');
+  const any = (level: number, parts = 1): Uint8Array => bytesOf(Float64Array.from({ length: 4 * parts * c.inputs.length * sizes[level]!.width * sizes[level]!.height }, () => toHalf(2 * next() - 1)), 'f16');
   const contents: Snapshot = new Map();
   for (let i = 0; i < c.model.levels; i++) {
-    contents.set(`M ${i}`, any(i)).set(`I ${i}`, any(i)).set(`O ${i}`, any(i));
-    if (i + 1 < c.model.levels) contents.set(`down ${i}`, any(i + 1));
+    contents.set(`M ${i}`, any(i)).set(`I ${i}`, any(i, partsOf(c.model))).set(`O ${i}`, any(i));
+    if (i + 1 < c.model.levels) contents.set(`down ${i}`, any(i + 1, partsOf(c.model)));
   }
   return contents;
 }

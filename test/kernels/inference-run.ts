@@ -77,11 +77,11 @@ export async function runInference(device: Device, c: InferenceCase, label = /./
   return state;
 }
 
-/** rgb, or with `channels` 4 rgba, of a level's picture `name`, of tile `tile`. */
-export function pictureOf(c: InferenceCase, snapshot: Snapshot, name: string, level: number, tile: number, channels = 3): Image {
+/** rgb, or with `channels` 4 rgba, of a level's picture `name`, of tile `tile` (and, of I and down(I), of a part). */
+export function pictureOf(c: InferenceCase, snapshot: Snapshot, name: string, level: number, tile: number, channels = 3, part = 0): Image {
   const { width, height } = c.inputs[0]!;
   const size = levelSizes(width, height, level)[level]!;
   const n = 4 * size.width * size.height;
-  const all = values(snapshot.get(name)!, name === 'img' ? c.format : 'f16', tile * n, n);
+  const all = values(snapshot.get(name)!, name === 'img' ? c.format : 'f16', (part * c.inputs.length + tile) * n, n);
   return makeImage(size.width, size.height, channels, all.filter((_, i) => i % 4 < channels));
 }

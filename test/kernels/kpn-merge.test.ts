@@ -8,15 +8,16 @@ import { compare } from './step-check.js';
 
 const gpu = useDevice();
 
-const rows = combinations({ pyramid: ['box', 'binomial'], up: ['bspline', 'bilinear'], shape: [[1, 1, 3], [7, 1, 4], [1, 6, 2], [23, 14, 5]], strength: [1, 0.25] } as const);
+const rows = combinations({ chroma: [false, true], pyramid: ['box', 'binomial'], up: ['bspline', 'bilinear'], shape: [[1, 1, 3], [7, 1, 4], [1, 6, 2], [23, 14, 5]], strength: [1, 0.25] } as const);
 
-test.each(rows)('%s', async (_, { pyramid, up, shape: [width, height, levels], strength }) => {
-  const c = { ...shrinkCase({ combine: 'postdiff', pyramid, up, levels }, [width, height], 'f16'), strength };
+test.each(rows)('%s', async (_, { chroma, pyramid, up, shape: [width, height, levels], strength }) => {
+  const c = { ...shrinkCase({ chroma, combine: 'postdiff', pyramid, up, levels }, [width, height], 'f16'), strength };
   const snapshot = await runInference(gpu.device, c, /^merge/, filteredContents(c));
   for (let tile = 0; tile < c.inputs.length; tile++)
     for (let i = 0; i + 1 < levels; i++) {
-      const at = (name: string, level: number, channels = 3) => pictureOf(c, snapshot, name, level, tile, channels);
-      const whole = combined(c.model, [at(`I ${i}`, i, 4)], at(`O ${i + 1}`, i + 1), [at(`down ${i}`, i + 1)]);
+      const at = (name: string, level: number, channels = 3, part = 0) => pictureOf(c, snapshot, name, level, tile, channels, part);
+      const parts = chroma ? [0, 1] : [0];
+      const whole = combined(c.model, parts.map((k) => at(`I ${i}`, i, 4, k)), at(`O ${i + 1}`, i + 1), parts.map((k) => at(`down ${i}`, i + 1, 3, k)));
       const given = at('img', 0).data;
       const s = i === 0 ? strength : 1;
       const value = s === 1 ? whole.value : whole.value.map((v, k) => given[k]! + s * (v - given[k]!));

@@ -27,8 +27,10 @@ test('a picture in f32 is read as it is, not as f16', async () => {
   expect(pictureOf(odd, snapshot, 'M 1', 1, 0).data[0]).toBe(toHalf((tiny + 1 + 2 ** -10) / 2));
 });
 
-test('down(I), under postdiff', async () => {
-  const c = shrinkCase({ combine: 'postdiff', levels: 3 }, [13, 6], 'f16');
+test.each([false, true])('down(I), under postdiff, chroma %p', async (chroma) => {
+  const c = shrinkCase({ combine: 'postdiff', chroma, levels: 3 }, [13, 6], 'f16');
   const snapshot = await runInference(gpu.device, c, /^down/, filteredContents(c));
-  for (let i = 0; i < 2; i++) compare(`down ${i}`, pictureOf(c, snapshot, `down ${i}`, i + 1, 0).data, downOnce(c.model, pictureOf(c, snapshot, `I ${i}`, i, 0), true));
+  for (let part = 0; part < (chroma ? 2 : 1); part++)
+    for (let i = 0; i < 2; i++)
+      compare(`down ${i}`, pictureOf(c, snapshot, `down ${i}`, i + 1, 1, 3, part).data, downOnce(c.model, pictureOf(c, snapshot, `I ${i}`, i, 1, 3, part), true));
 });

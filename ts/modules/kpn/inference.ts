@@ -2,7 +2,7 @@
 // (glsl/kpn/denoise.comp; SPEC 1).
 
 import type { BuildContext, NodeDesc, PlanBuffer, Port } from '../../graph/types.js';
-import { weightCount, type ModelSpec } from '../../model/spec.js';
+import { partsOf, weightCount, type ModelSpec } from '../../model/spec.js';
 import { needsDown, nodeAdder, push, r, w, type Use } from './nodes.js';
 import { specOf } from './options.js';
 import { choosePath, panelLaunch, pixelsPerGroup, type Launch } from './path.js';
@@ -62,10 +62,10 @@ class Inference {
     if (path.name === 'plain') nodeAdder(ctx, this.spec)('expand', 'expand', undefined, count / 2, [r(ports.weights), w(this.weights)], push(count / 2));
   }
 
-  /** A picture of a level's size, rgba f16. */
-  private picture(name: string, level: number): PlanBuffer {
+  /** A picture of a level's size, rgba f16, of each of `parts`. */
+  private picture(name: string, level: number, parts = 1): PlanBuffer {
     const { width, height } = this.levels[level]!;
-    return this.ctx.buffer(name, this.tiles * width * height * 8);
+    return this.ctx.buffer(name, parts * this.tiles * width * height * 8);
   }
 
   add(): void {
@@ -93,27 +93,28 @@ class Inference {
       label: `denoise ${i}`, kernel: 'kpn/denoise', ...this.layers, spec: { ...this.layers.spec, 28: tileWidth, 29: tileHeight },
       groups: [Math.ceil(width / tileWidth), Math.ceil(height / tileHeight), this.tiles],
       uses: [this.window, r(image), r(smaller), r(below ?? image), r(this.weights), w(result)],
-      push: push(i, this.singleAt(i), below && !filtered ? 1 : 0, filtered ? 1 : 0),
+      push: push(i, this.singleAt(i), below && !filtered ? 1 : 0, filtered ? 1 : 0, this.m.context === 'guide' && i < this.m.levels - 1 ? 1 : 0),
     });
   }
 
   /** A level under postdiff: I, down(I), then both with the coarser O. */
   private postdiff(i: number, below: PlanBuffer, result: PlanBuffer): void {
-    const filtered = this.picture(`I ${i}`, i);
-    const down = this.picture(`down ${i}`, i + 1);
+    const parts = partsOf(this.m);
+    const filtered = this.picture(`I ${i}`, i, parts);
+    const down = this.picture(`down ${i}`, i + 1, parts);
     this.denoise(i, below, filtered, true);
-    this.shrink(`down ${i}`, i, 0, filtered, down);
+    this.shrink(`down ${i}`, i, 0, filtered, down, parts);
     this.rows(`merge ${i}`, 'merge', i, [r(this.mips[i]!), r(filtered), r(down), r(below), w(result)], push(i, this.singleAt(i)));
   }
 
-  private shrink(label: string, i: number, single: number, fine: PlanBuffer, coarse: PlanBuffer): void {
-    this.rows(label, 'shrink', i + 1, [r(fine), w(coarse)], push(i, single));
+  private shrink(label: string, i: number, single: number, fine: PlanBuffer, coarse: PlanBuffer, parts = 1): void {
+    this.rows(label, 'shrink', i + 1, [r(fine), w(coarse)], push(i, single), parts * this.tiles);
   }
 
   /** A kernel that runs an invocation a pixel of a level. */
-  private rows(label: string, kernel: string, level: number, uses: NodeDesc['uses'], pushed: Uint8Array): void {
+  private rows(label: string, kernel: string, level: number, uses: NodeDesc['uses'], pushed: Uint8Array, pictures = this.tiles): void {
     const { width, height } = this.levels[level]!;
     const local = this.spec[0] as number;
-    this.ctx.node({ label, kernel: `kpn/${kernel}`, spec: this.spec, groups: [Math.ceil(width / local), height, this.tiles], uses: [this.window, ...uses], push: pushed });
+    this.ctx.node({ label, kernel: `kpn/${kernel}`, spec: this.spec, groups: [Math.ceil(width / local), height, pictures], uses: [this.window, ...uses], push: pushed });
   }
 }

@@ -22,8 +22,6 @@ class Kpn implements ModuleInstance {
     const said = parseWeightsText(weights.text ?? '');
     for (const problem of said.problems) ctx.warn(`kpn:${ctx.info.inst}: the weights' text says ${problem}`);
     const m = (this.model = modelFromParams(ctx.params, said.spec));
-    if (m.context === 'guide' || m.chroma)
-      throw new InputError('MODEL_OPTIONS', `kpn:${ctx.info.inst}: the weights are of a network with ${m.chroma ? 'chroma 1' : 'context guide'}, which kpn cannot run yet`, { place: ctx.info.place, hint: 'kpn-t trains it' });
     if (weights.width !== m.width || weights.width * weights.height !== weightCount(m))
       throw new InputError('WEIGHTS_MISMATCH', `kpn:${ctx.info.inst}: the weights file holds ${weights.width} x ${weights.height} values, but a network of width ${m.width} with ${m.layers} layers has ${m.width} x ${(m.layers + 1) * m.width}`, {
         place: ctx.info.place, hint: 'the file may be truncated or of another kind; or set the parameters width and layers',
