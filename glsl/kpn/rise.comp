@@ -70,7 +70,7 @@ void main() {
   Region below = regionOf(top);
   for (uint level = top; level >= 1; --level) {
     Region region = regionOf(level);
-    ivec2 size = levelSize(level), wide = levelSize(level + 1);
+    ivec2 size = levelSize(level), wide = levelSize(min(level + 1, top));
     if (t < uint(region.size.x * region.size.y)) {
       ivec2 at = region.first + ivec2(int(t) % region.size.x, int(t) / region.size.x);
       uint p = levelBase(level, tile) + uint(at.y * size.x + at.x);
