@@ -3,7 +3,9 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { noiseOf, type NoisyPicture, parseNoise } from '../../ts/cli/denoise-noise.js';
 import { checkName, namedProfile, noiseAt, profileFor, profilesFile, removeProfile, savedProfiles, type SavedPoint, type SavedProfile, saveProfile } from '../../ts/noise/profiles.js';
+import { addNoise, chart, noise } from './noise-harness.js';
 
 const before = process.env.XDG_CONFIG_HOME;
 let dir: string;
@@ -26,7 +28,7 @@ test('what is saved is there again, the folder made, nothing else in it', async 
   expect(profilesFile()).toBe(join(dir, 'vkpn', 'noise.json'));
   expect(readdirSync(join(dir, 'vkpn'))).toEqual(['noise.json']);
   expect(await savedProfiles()).toEqual([eos]);
-  expect(await namedProfile('eos', 400)).toEqual({ a: 100, b: 4, from: 'eos, ISO 400' });
+  expect(await namedProfile('eos', 400)).toEqual({ a: 100, b: 4, kind: 'raw', from: 'eos, ISO 400' });
 });
 
 test('a point of the same ISO is replaced, others are kept', async () => {
@@ -44,8 +46,8 @@ test('a name stays with its camera and kind; it can be removed', async () => {
 });
 
 test('between two ISOs: straight in logarithms; beyond: by gain, up to a factor of two', () => {
-  expect(noiseAt(eos, 800)).toEqual({ a: expect.closeTo(400, 9) as number, b: expect.closeTo(8, 9) as number, from: 'eos, ISO 800, between 400 and 1600' });
-  expect(noiseAt(eos, 3200)).toEqual({ a: 6400, b: 32, from: 'eos, ISO 3200, from 1600 by gain' });
+  expect(noiseAt(eos, 800)).toEqual({ a: expect.closeTo(400, 9) as number, b: expect.closeTo(8, 9) as number, kind: 'raw', from: 'eos, ISO 800, between 400 and 1600' });
+  expect(noiseAt(eos, 3200)).toEqual({ a: 6400, b: 32, kind: 'raw', from: 'eos, ISO 3200, from 1600 by gain' });
   expect(noiseAt(eos, 200)).toMatchObject({ a: 25, b: 2 });
   expect(noiseAt(eos, 100)).toBeUndefined();
   expect(noiseAt(eos, 6400)).toBeUndefined();
@@ -75,6 +77,19 @@ test('by camera and ISO: the same kind, whatever the case, the nearest of severa
   expect(await profileFor('Canon EOS 30D', 1600)).toMatchObject({ a: 1600 });
   expect(await profileFor('Canon EOS 30D', 800, 'display')).toMatchObject({ a: 9 });
   for (const [camera, iso] of [['Canon EOS 5D', 800], [undefined, 800], ['Canon EOS 30D', undefined], ['Canon EOS 30D', 51200]] as const) expect(await profileFor(camera, iso)).toBeUndefined();
+});
+
+test('denoising takes a profile by name, else by camera and ISO, else what the picture shows', async () => {
+  await saveProfile(eos);
+  const noisy = addNoise(chart([0.1, 0.4, 0.9], 96), noise(0.01, 0.03), 1);
+  const picture = (over: Partial<NoisyPicture>): NoisyPicture => ({ file: 'raw', width: noisy.width, height: noisy.height, pixels: noisy.rgba, camera: 'Canon EOS 30D', iso: 800, ...over });
+  const auto = parseNoise('auto');
+  expect(await noiseOf(auto, picture({}))).toMatchObject({ b: expect.closeTo(8, 9) as number, from: 'profile eos, ISO 800, between 400 and 1600', doubt: '' });
+  for (const other of [{ iso: 100 }, { iso: undefined }, { camera: 'Nikon' }, { file: 'pfm' }] as const) expect(await noiseOf(auto, picture(other))).toMatchObject({ from: 'estimated' });
+  expect(await noiseOf(parseNoise('eos'), picture({ camera: 'Nikon' }))).toMatchObject({ b: expect.closeTo(8, 9) as number, doubt: '' });
+  expect((await noiseOf(parseNoise('eos'), picture({ file: 'jpeg' }))).doubt).toBe('the profile was measured on raw pictures, this one is display');
+  await expect(noiseOf(parseNoise('eso'), picture({}))).rejects.toMatchObject({ code: 'NO_PROFILE' });
+  expect(await noiseOf(parseNoise('1:2'), picture({}))).toEqual({ a: 1, b: 2, from: 'given', doubt: '' });
 });
 
 test('a name that is not there: which are', async () => {

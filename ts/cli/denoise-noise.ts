@@ -3,6 +3,7 @@
 import { InputError } from '../errors.js';
 import { fromHalf } from '../formats/half.js';
 import { estimateNoise, type LinearPicture } from '../noise/estimate.js';
+import { namedProfile, profileFor } from '../noise/profiles.js';
 import type { FileKind } from '../pictures/read.js';
 
 export type NoiseChoice = { kind: 'given'; a: number; b: number } | { kind: 'auto' } | { kind: 'named'; name: string };
@@ -66,12 +67,13 @@ const kindOf = (file: FileKind): 'display' | 'linear' | 'raw' => (file === 'raw'
 /**
  * auto: a saved profile of this camera at this ISO, measured on files of this kind (what a camera makes of a JPEG, its raw profile doesn't
  * know); else by what the picture shows.
- * @throws InputError NO_PROFILE, PROFILE_ISO, NOISE_…
+ * @throws InputError NO_PROFILE, PROFILE_ISO, PROFILES_…, NOISE_…
  */
 export async function noiseOf(choice: NoiseChoice, picture: NoisyPicture): Promise<ChosenNoise> {
   if (choice.kind === 'given') return { a: choice.a, b: choice.b, from: 'given', doubt: '' };
   const kind = kindOf(picture.file);
-  if (choice.kind === 'named') throw new InputError('NO_PROFILE', `there is no noise profile "${choice.name}"`, { hint: 'Give a:b, or auto.' });
+  const saved = choice.kind === 'named' ? await namedProfile(choice.name, picture.iso) : await profileFor(picture.camera, picture.iso, kind);
+  if (saved) return { a: saved.a, b: saved.b, from: `profile ${saved.from}`, doubt: saved.kind === kind ? '' : `the profile was measured on ${saved.kind} pictures, this one is ${kind}` };
   const e = estimateNoise(samples(picture), kind === 'display' ? { display: true } : {});
   return { a: e.a, b: e.b, from: 'estimated', doubt: e.reason };
 }

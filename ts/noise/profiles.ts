@@ -32,6 +32,7 @@ export interface SavedProfile {
 
 /** Noise of a saved profile at an ISO. */
 export interface FoundNoise extends NoiseAb {
+  kind: NoiseKind;
   channels?: readonly [NoiseAb, NoiseAb, NoiseAb];
   /** For people: "canon, ISO 640" or "canon, ISO 640, between 400 and 800". */
   from: string;
@@ -170,7 +171,7 @@ function between(x: number, y: number, t: number): number {
 
 const mapAb = (p: NoiseAb, q: NoiseAb, of: (x: number, y: number, key: 'a' | 'b') => number): NoiseAb => ({ a: of(p.a, q.a, 'a'), b: of(p.b, q.b, 'b') });
 
-function combine(p: SavedPoint, q: SavedPoint, of: (x: number, y: number, key: 'a' | 'b') => number): Omit<FoundNoise, 'from'> {
+function combine(p: SavedPoint, q: SavedPoint, of: (x: number, y: number, key: 'a' | 'b') => number): Omit<FoundNoise, 'from' | 'kind'> {
   const own = (s: SavedPoint, c: number): NoiseAb => s.channels?.[c as 0 | 1 | 2] ?? s;
   const channels = p.channels || q.channels ? ([0, 1, 2].map((c) => mapAb(own(p, c), own(q, c), of)) as unknown as FoundNoise['channels']) : undefined;
   return { ...mapAb(p, q, of), ...(channels ? { channels } : {}) };
@@ -180,9 +181,9 @@ function combine(p: SavedPoint, q: SavedPoint, of: (x: number, y: number, key: '
  * A profile's noise at an ISO: measured, between two measured ones (log-log), or up to a factor of two beyond them, where b goes with the ISO and a with
  * its square (gain). Undefined where it is farther off, or where the profile has ISOs and none is asked for and it has several.
  */
-export function noiseAt({ name, points }: SavedProfile, iso: number | undefined): FoundNoise | undefined {
+export function noiseAt({ name, kind, points }: SavedProfile, iso: number | undefined): FoundNoise | undefined {
   const only = points[0]!;
-  const found = (p: SavedPoint, from: string): FoundNoise => ({ ...combine(p, p, (x) => x), from });
+  const found = (p: SavedPoint, from: string): FoundNoise => ({ ...combine(p, p, (x) => x), kind, from });
   if (only.iso === undefined) return found(only, name);
   if (iso === undefined) return points.length === 1 ? found(only, `${name}, ISO ${only.iso}`) : undefined;
   const exact = points.find((p) => p.iso === iso);
@@ -191,12 +192,12 @@ export function noiseAt({ name, points }: SavedProfile, iso: number | undefined)
   if (next > 0) {
     const [low, high] = [points[next - 1]!, points[next]!];
     const t = Math.log(iso / low.iso!) / Math.log(high.iso! / low.iso!);
-    return { ...combine(low, high, (x, y) => between(x, y, t)), from: `${name}, ISO ${iso}, between ${low.iso} and ${high.iso}` };
+    return { ...combine(low, high, (x, y) => between(x, y, t)), kind, from: `${name}, ISO ${iso}, between ${low.iso} and ${high.iso}` };
   }
   const end = next === 0 ? only : points.at(-1)!;
   const gain = iso / end.iso!;
   if (Math.max(gain, 1 / gain) > BEYOND) return undefined;
-  return { ...combine(end, end, (x, _, key) => x * (key === 'a' ? gain * gain : gain)), from: `${name}, ISO ${iso}, from ${end.iso} by gain` };
+  return { ...combine(end, end, (x, _, key) => x * (key === 'a' ? gain * gain : gain)), kind, from: `${name}, ISO ${iso}, from ${end.iso} by gain` };
 }
 
 /**
