@@ -109,5 +109,16 @@ if [ "$(cat .deps/.bootstrap 2>/dev/null)" != "$stamp" ]; then
   mv "$work/new" .deps
 fi
 
+# --- for the tests: a photograph as a camera's sensor saw it (Canon CR2, of the package rawtran-doc) --------------------------
+if [ $test_too = yes ] && [ ! -s .samples/IMG_5952.CR2 ]; then
+  has apt-get && has dpkg || give_up 'This is neither Debian nor Ubuntu: put IMG_5952.CR2 of the Debian package rawtran-doc into .samples/.'
+  say 'fetching a raw file into .samples/'
+  raw=$PWD/.samples.$$
+  trap 'rm -rf "$raw" "${work:-$raw}"' EXIT
+  (private_apt "$raw/apt" "$suite" && private_unpack "$raw/apt" "$raw/root" rawtran-doc) || exit $?
+  mkdir -p .samples
+  mv "$raw"/root/usr/share/doc/rawtran/IMG_5952.CR2 .samples/
+fi
+
 # --- for the tests: a lavapipe that has cooperative matrices, and the validation layer -----------------------------------
 if [ $test_too = yes ]; then bash scripts/lavapipe.sh "$PWD/.lavapipe"; fi

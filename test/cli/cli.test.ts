@@ -258,6 +258,13 @@ test('what is refused ends the real command with code 2', () => {
   expect([code, out, err, files()]).toEqual([2, '', 'vkpn: --config:1:8: no module kpnt\n  did you mean kpn-t?\n', []]);
 });
 
+test('an unknown module in a graph without display is told of before the missing display', () => {
+  const graph = join(dir, 'kpnt.cfg');
+  writeFileSync(graph, 'module:i-pfm:main\nmodule:kpnt:01\n');
+  const { code, err } = vkpn(['cli', '-g', graph]);
+  expect([code, err]).toEqual([2, `vkpn: ${graph}:2:8: no module kpnt\n  did you mean kpn-t?\n`]);
+});
+
 test('--lenient runs what is left', () => {
   const { code, err } = vkpn(['cli', '-g', conv(), '--lenient', '--config', 'bogus:1', 'param:i-pfm:main:gain:2']);
   expect([code, files()]).toEqual([0, ['main.jpg']]);

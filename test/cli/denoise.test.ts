@@ -23,7 +23,7 @@ interface Ran {
 }
 const vkpn = (...args: string[]): Promise<Ran> =>
   new Promise((done) => {
-    execFile(process.execPath, [join(packageRoot, 'bin', 'vkpn'), ...args], { cwd: dir }, (error, out, err) => done({ code: error ? Number(error.code) : 0, out, err }));
+    execFile(process.execPath, [join(packageRoot, 'bin', 'vkpn'), ...args], { cwd: dir, env: { ...process.env, XDG_CONFIG_HOME: dir } }, (error, out, err) => done({ code: error ? Number(error.code) : 0, out, err }));
   });
 const denoise = (...args: string[]): Promise<Ran> => vkpn('denoise', ...args);
 
@@ -71,6 +71,13 @@ describe('what it writes', () => {
     expect(await denoise('in.pfm', '-o', 'half.pfm', ...given, '--strength', '0.5')).toMatchObject({ code: 0 });
     const [out, half] = [read('out.pfm'), read('half.pfm')];
     expect(Math.max(...half.map((v, i) => Math.abs(v - (out[i]! + noisy[i]!) / 2)))).toBeLessThan(0.002);
+  });
+
+  test('--noise NAME takes a saved profile', async () => {
+    mkdirSync(join(dir, 'vkpn'));
+    file('vkpn/noise.json', JSON.stringify({ version: 1, profiles: [{ name: 'mine', kind: 'linear', points: [{ ...noise, pictures: 1, measured: '2026-01-01' }] }] }));
+    expect(await denoise('in.pfm', '-o', 'named.pfm', '--noise', 'mine')).toMatchObject({ code: 0 });
+    expect(readFileSync(join(dir, 'named.pfm')).equals(readFileSync(join(dir, 'out.pfm')))).toBe(true);
   });
 
   test('strength 0 is the picture: every format to within f16; formats, profile, EXIF, before | after', async () => {

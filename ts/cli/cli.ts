@@ -10,6 +10,7 @@ import { InputError } from '../errors.js';
 import { withInput } from '../files.js';
 import { loadSpirv, type Device } from '../gpu/index.js';
 import { dotModules, dotNodes } from '../graph/dot.js';
+import { buildGraph } from '../graph/graph.js';
 import { checkGraph, planGraph, runGraph, type GraphSource, type RunOptions, type RunSummary } from '../graph/run.js';
 import type { ModuleType } from '../graph/types.js';
 import { modules } from '../modules/index.js';
@@ -116,13 +117,21 @@ export async function readGraph(options: CliOptions, outputs: OutputOptions, con
   const { outputs: chosen, explicit } = outputs.finish();
   const sinks = [...registry.values()].filter((m) => m.connectors.some((c) => c.type === 'sink')).map((m) => m.name);
   for (const o of chosen) checkFormat(o, sinks, registry);
-  const replaced = replaceDisplays(own, chosen, {
-    explicit,
-    lastFrameOnly: options.lastFrameOnly ?? false,
-    frames: countFrames([...own, ...further]),
-    isSink: (name) => sinks.includes(name),
-    warn: (message) => log.warn(message),
-  });
+  const replace = (): Statement[] =>
+    replaceDisplays(own, chosen, {
+      explicit,
+      lastFrameOnly: options.lastFrameOnly ?? false,
+      frames: countFrames([...own, ...further]),
+      isSink: (name) => sinks.includes(name),
+      warn: (message) => log.warn(message),
+    });
+  let replaced: Statement[];
+  try {
+    replaced = replace();
+  } catch (error) {
+    buildGraph(own, registry, lenient); // what is wrong inside the graph is told first: a display may be missing because of it
+    throw error;
+  }
   const statements = [...replaced, ...pathParams([...replaced, ...further], options.path, registry), ...further];
   return { file, statements, graphDir: dirname(file), registry, lenient: options.lenient ?? false, onWarning: (message) => log.warn(message) };
 }
