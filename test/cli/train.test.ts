@@ -123,6 +123,20 @@ test('a stopped training goes on to the same bits', () => {
   expect(train('photos', 'again.lut', '--time', '1', '--resume').err).toMatch(/exclude each other/);
 });
 
+test('--report: one page with curves, crops, weights, settings and the graph, that needs nothing else', () => {
+  const { code, err } = train('photos', 'shown.lut', '--frames', '12', '--holdout', '2', '--validate-every', '4', '--validate-crop', '32x32', '--report', 'report.html');
+  expect({ code, err }).toMatchObject({ code: 0 });
+  const page = readFileSync(join(dir, 'report.html'), 'utf8');
+  expect(page).not.toMatch(/<script|<link|https?:|src="(?!data:)|url\(/);
+  for (const text of ['12</b><span>frames of 12', 'loss over the frames', 'psnr over the frames', 'ssim over the frames', 'prefers-color-scheme:dark', 'param:cnngenin:01:batch:2', 'learning rate', 'frames a second', 'device memory'])
+    expect(page).toContain(text);
+  const pictures = [...page.matchAll(/<img alt="([^"]*)" src="data:image\/png;base64,([^"]*)"/g)];
+  expect(pictures.map((m) => m[1])).toEqual([...['low', 'mid', 'high'].flatMap((l) => [`noisy, ${l}`, `denoised, ${l}`, 'reference']), 'weights and gradient']);
+  for (const [, , data] of pictures) expect(Buffer.from(data!, 'base64').subarray(1, 4).toString()).toBe('PNG');
+  // Two curves of the loss with a point a frame; of PSNR and SSIM one a level, with points at frames 4, 8 and 12.
+  expect(page.match(/<circle /g)!.length).toBe(2 * 12 + 2 * 3 * 3);
+});
+
 test('--time measures the speed and runs as long as was asked for', () => {
   const begin = performance.now();
   const { code, out, err } = train('photos', 'timed.lut', '--time', '0.2');

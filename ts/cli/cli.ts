@@ -14,6 +14,7 @@ import { buildGraph } from '../graph/graph.js';
 import { checkGraph, planGraph, runGraph, type GraphSource, type RunOptions, type RunSummary } from '../graph/run.js';
 import type { ModuleType } from '../graph/types.js';
 import { modules } from '../modules/index.js';
+import type { Validated } from '../quality/validation.js';
 import type { Watch } from '../quality/watch.js';
 import { checkpointOptions, declareCliOptions, OutputOptions, type CliOptions } from './cli-options.js';
 import { Log } from './log.js';
@@ -57,7 +58,7 @@ export async function runCli(options: CliOptions, outputs: OutputOptions, config
 }
 
 /** Runs a graph as `vkpn cli` does, with its progress, messages and signals. `more`: what another command adds. Throws VkpnError. */
-export async function runSource(source: GraphSource, options: CliOptions, log: Log, more: Partial<RunOptions> = {}): Promise<{ code: number; summary: RunSummary }> {
+export async function runSource(source: GraphSource, options: CliOptions, log: Log, more: Partial<RunOptions> = {}): Promise<{ code: number; summary: RunSummary; validations: readonly Validated[] }> {
   const progress = options.progress ? new ProgressLine(process.stderr) : undefined;
   const stop = new StopSignal((message) => {
     say(message);
@@ -97,7 +98,7 @@ export async function runSource(source: GraphSource, options: CliOptions, log: L
     report(summary, log);
     for (const line of watch?.summary() ?? []) log.log('cli', line);
     const early = watch?.stop.aborted === true && stop.code === undefined;
-    return { code: summary.stopped && !early ? (stop.code ?? 130) : 0, summary };
+    return { code: summary.stopped && !early ? (stop.code ?? 130) : 0, summary, validations: watch?.history ?? [] };
   } finally {
     progress?.stop();
     stop.release();

@@ -1,26 +1,30 @@
 // `vkpn train FOLDER`: from a folder of photographs to weights. Builds a graph (train-graph.ts) and runs it as `vkpn cli` would.
 
 import { performance } from 'node:perf_hooks';
-import { resolve } from 'node:path';
+import { basename, resolve } from 'node:path';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { readCfg, readLines } from '../cfg/read.js';
 import { InputError } from '../errors.js';
 import { checkWritable, exists } from '../files.js';
 import { loadSpirv } from '../gpu/index.js';
-import { runGraph, type GraphSource } from '../graph/run.js';
+import { runGraph, type GraphSource, type RunSummary } from '../graph/run.js';
 import type { Preset } from '../model/spec.js';
 import { modules, withoutFiles } from '../modules/index.js';
+import { holdOut } from '../modules/i-set/schedule.js';
+import { cutOnThread } from '../pictures/cut-queue.js';
 import { pairUp, picturesUnder } from '../pictures/folder.js';
+import type { Validated } from '../quality/validation.js';
+import { Recorder, writeReport } from '../report/report.js';
 import type { Interval } from '../checkpoint/checkpoints.js';
 import { runSource } from './cli.js';
-import { interval } from './cli-options.js';
+import { interval, watchOptions, type CliOptions } from './cli-options.js';
 import { Log } from './log.js';
 import { duration, short } from './progress.js';
 import { deviceOptions, openDevice, wholeNumber, type CommonOptions } from './session.js';
 import { StopSignal } from './stop.js';
 import { DEFAULTS, holdoutOf, presetNames, trainGraph, type TrainNoise, type TrainSettings } from './train-graph.js';
 
-export interface TrainOptions extends CommonOptions {
+export interface TrainOptions extends CommonOptions, Pick<CliOptions, 'validate' | 'validateEvery' | 'validateLevels' | 'validateCrop' | 'patience' | 'log' | 'tensorboard'> {
   output: string;
   pairs?: string;
   noise?: string;
@@ -40,6 +44,7 @@ export interface TrainOptions extends CommonOptions {
   checkpointDir?: string;
   resume?: boolean | string;
   resumeAnyway?: boolean;
+  report?: string;
 }
 
 const examples = `
@@ -89,11 +94,12 @@ export function register(program: Command, config: readonly string[] = []): void
     .option('--checkpoint-dir <folder>', 'where checkpoints lie (default: WEIGHTS.checkpoints)')
     .option('--resume [file or folder]', 'go on from the newest checkpoint of that folder, or from this one; with the same options as before')
     .option('--resume-anyway', 'as --resume, though options or pictures were changed')
+    .option('--report <file>', 'a page of HTML about the training: curves, crops before and after, settings')
     .option('--print-cfg', 'print the graph and run nothing')
     .option('--force', 'overwrite weights that are there')
     .option('--config <line...>', 'everything after this is further lines of the graph file')
     .addHelpText('after', examples);
-  deviceOptions(command).action(async (folder: string, options: TrainOptions) => {
+  deviceOptions(watchOptions(command)).action(async (folder: string, options: TrainOptions) => {
     process.exitCode = await runTrain(folder, options, config);
   });
 }
@@ -101,35 +107,86 @@ export function register(program: Command, config: readonly string[] = []): void
 /** Runs the command; returns the exit code. Throws VkpnError. */
 export async function runTrain(folder: string, options: TrainOptions, config: readonly string[]): Promise<number> {
   const log = new Log(options.d);
-  const { settings, pictures } = await settingsOf(folder, options);
+  const { settings, pictures, held } = await settingsOf(folder, options, log);
   const source = sourceOf(settings, config, log);
   if (options.printCfg) {
     process.stdout.write([trainGraph(settings), ...config.map((line) => `${line}\n`)].join(''));
     return 0;
   }
   await checkOutput(options);
+  if (options.report !== undefined) await checkWritable(resolve(options.report), {});
   if (options.time !== undefined) settings.frames = await framesFor(options.time, options, source, log);
   const final = sourceOf(settings, config, log);
   process.stdout.write(final.text);
   log.log('cli', `${pictures - settings.holdout} pictures to train on${settings.holdout > 0 ? `, ${settings.holdout} held out` : ''}`);
-  const { code } = await runSource(final, { ...options, tile: undefined, lastFrameOnly: true, progress: true }, log);
+  const validate = options.validate ?? (held.length > 0 ? held : undefined);
+  const recorder = options.report === undefined ? undefined : new Recorder();
+  const { code, summary, validations } = await runSource(final, { ...options, validate, tile: undefined, lastFrameOnly: true, progress: true }, log, recorder?.hooks ?? {});
+  if (recorder && summary.done > summary.first) await report(folder, options, { settings, text: final.text, summary, validations, recorder, held }, log);
   return code;
 }
 
+interface Ran {
+  settings: TrainSettings;
+  text: string;
+  summary: RunSummary;
+  validations: readonly Validated[];
+  recorder: Recorder;
+  held: readonly string[];
+}
+
+/** Writes the page about a run. */
+async function report(folder: string, options: TrainOptions, { settings, text, summary, validations, recorder, held }: Ran, log: Log): Promise<void> {
+  const { noise } = settings;
+  const device = openDevice(options, log);
+  try {
+    await writeReport({
+      file: options.report!, title: `Training on ${basename(resolve(folder))}`, graph: text, summary, validations, recorder, device, warn: (message) => log.warn(message),
+      picture: held[0] ?? (await picturesUnder(resolve(folder)))[0]!, weights: `${settings.weights}.lut`, reduce: ['auto', '1', '2', '3', '4'].indexOf(settings.reduce),
+      settings: [
+        ['pictures', settings.folder], ...(settings.pairs === undefined ? [] : [['noisy counterparts', settings.pairs] as const]), ['weights', `${settings.weights}.lut`],
+        ['preset', settings.preset], ['noise', noise.kind === 'fixed' ? `a ${noise.a}, b ${noise.b}` : noise.kind === 'pairs' ? 'of the pairs' : 'log-uniform, all strengths'],
+        ['tiles a frame', `${settings.batch} of ${settings.tile}x${settings.tile}`], ['learning rate', String(settings.alpha)], ['seed', String(settings.seed)], ['held out', String(settings.holdout)],
+      ],
+    });
+    log.log('cli', `wrote ${options.report!}`);
+  } finally {
+    device.close();
+  }
+}
+
 /** What the options and the folder say. Throws InputError. */
-async function settingsOf(folder: string, options: TrainOptions): Promise<{ settings: TrainSettings; pictures: number }> {
+async function settingsOf(folder: string, options: TrainOptions, log: Log): Promise<{ settings: TrainSettings; pictures: number; held: string[] }> {
   const { pairs, preset, batch, tile, alpha, seed, reduce, path } = options;
   if (options.frames !== undefined && options.time !== undefined) throw new InputError('CLI_TRAIN', '--frames and --time exclude each other', { hint: 'give one of them' });
   if (options.time !== undefined && (options.resume ?? options.resumeAnyway)) throw new InputError('CLI_TRAIN', '--time and --resume exclude each other: the frames were fixed when the run began', { hint: 'give --frames with the number that the run printed' });
   if (pairs !== undefined && !['auto', '1'].includes(reduce)) throw new InputError('CLI_TRAIN', '--reduce and --pairs exclude each other: the noise of smaller pictures is another', { hint: 'leave --reduce out' });
   const clean = await picturesUnder(resolve(folder));
-  const files = pairs === undefined ? clean : pairUp(await picturesUnder(resolve(pairs)), resolve(pairs), clean, resolve(folder)).pairs.map((p) => p.path);
+  const files = pairs === undefined ? clean : await picturesUnder(resolve(pairs));
+  const holdout = options.holdout ?? (options.validate ? 0 : holdoutOf(files.length));
+  const { held } = holdOut(files, holdout);
+  const counterparts = pairs === undefined ? held : pairUp(held, resolve(pairs), clean, resolve(folder)).pairs.map((p) => p.clean);
   const settings: TrainSettings = {
     folder: resolve(folder), pairs: pairs === undefined ? undefined : resolve(pairs), weights: options.output.replace(/\.lut$/, ''),
     preset, noise: noiseOf(options.noise, pairs !== undefined), frames: options.frames ?? DEFAULTS.frames, batch, tile, alpha, seed, reduce, path,
-    holdout: options.holdout ?? holdoutOf(files.length),
+    holdout,
   };
-  return { settings, pictures: files.length };
+  return { settings, pictures: files.length, held: await readable(counterparts, log) };
+}
+
+/** Those that can be decoded; the others are warned of. */
+async function readable(files: readonly string[], log: Log): Promise<string[]> {
+  const found: string[] = [];
+  for (const path of files) {
+    try {
+      await cutOnThread({ path, size: 8, reduce: 1, places: [] });
+      found.push(path);
+    } catch (error) {
+      if (!(error instanceof InputError)) throw error;
+      log.warn(`not validated on: ${error.format()}`);
+    }
+  }
+  return found;
 }
 
 /** Throws InputError CLI_NOISE. */
