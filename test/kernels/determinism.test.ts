@@ -84,6 +84,13 @@ test.each(PATHS)('path %s: any number of frames a submit, memory shared or not',
   expect(await train(60, { path, shareMemory: false })).toBe(first);
 });
 
+test.each(PATHS)('path %s: levels one by one under the guide, chroma', async (path) => {
+  const how = { path, lines: ['width:64', 'context:guide', 'chroma:1'].map((p) => `param:kpn-t:01:${p}`) };
+  const first = await train(20, how);
+  expect(await train(20, { ...how, maxSlice: 3 })).toBe(first);
+  expect(await train(20, { ...how, shareMemory: false })).toBe(first);
+});
+
 test('other seeds, of weights and of data, give other weights', async () => {
   const first = await train(3);
   expect(await train(3, { lines: ['param:kpn-t:01:seed:2'] })).not.toBe(first);

@@ -25,6 +25,8 @@ const models: [string, Partial<ModelSpec>, readonly [number, number]][] = [
   ['norm, enc, sigmoid', { context: 'norm', loss: 'enc', ablend: 'sigmoid', pyramid: 'binomial' }, [13, 9]],
   ['plain kernels, clamped, prediff, cosh', { apply: 'plain', ablend: 'clamped', combine: 'prediff', loss: 'cosh' }, [9, 11]],
   ['rel', { loss: 'rel', act: 'none' }, [10, 10]],
+  ['chroma, postdiff, plain kernels', { chroma: true, combine: 'postdiff', apply: 'plain', ablend: 'clamped' }, [9, 8]],
+  ['guide and chroma', { width: 64, context: 'guide', chroma: true, ablend: 'sigmoid', loss: 'enc' }, [9, 7]],
 ];
 
 test.each(models)('%s: differences are the reference\'s gradient, also over steps that take activations across 0', async (_, model, size) => {

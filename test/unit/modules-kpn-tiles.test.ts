@@ -97,6 +97,8 @@ describe('the same bits as whole', () => {
     [{ model: { levels: 3, context: 'window', width: 64 }, size: [101, 60], format: 'f32' }, 16],
     [{ model: { levels: 2, context: 'wnorm', width: 64, pyramid: 'binomial' }, size: [60, 61] }, 12],
     [{ model: { levels: 5, context: 'norm' }, size: [13, 500] }, 100],
+    [{ model: { levels: 3, context: 'guide', width: 64, chroma: true }, size: [101, 60] }, 16],
+    [{ model: { levels: 2, context: 'guide', width: 64, combine: 'postdiff', chroma: true }, size: [67, 45] }, 12],
     [{ model: { levels: 6, pyramid: 'binomial' }, size: [700, 9] }, 120],
     [{ model: { levels: 7 }, size: [1100, 3] }, 130],
     [{ model: { levels: 2 }, size: [90, 40], chain: 2 }, 12],
