@@ -53,6 +53,21 @@ test('the same file whole, in tiles of a size, and in as little memory as asked 
   expect([tiles.file, little.file].map((file) => Buffer.compare(file!, whole.file!))).toEqual([0, 0]);
 });
 
+test('vkpn denoise takes both options', () => {
+  const run = (out: string, ...options: string[]): { status: number | null; stderr: string; file: Buffer } => {
+    const args = ['denoise', 'in.pfm', '-o', out, '-w', 'w.lut', '--noise', '1000000:10', ...options];
+    const { status, stderr } = spawnSync(process.execPath, [join(packageRoot, 'bin', 'vkpn'), ...args], { cwd: dir, encoding: 'utf8' });
+    return { status, stderr, file: readFileSync(join(dir, out)) };
+  };
+  const whole = run('denoised.pfm');
+  expect(whole).toMatchObject({ status: 0, stderr: expect.not.stringMatching(/ in \d+ tiles/) });
+  for (const options of [['--tile', '40'], ['--memory', '600K']]) {
+    const tiled = run(`${options[1]!}.pfm`, ...options);
+    expect(tiled).toMatchObject({ status: 0, stderr: expect.stringMatching(/ in \d+ tiles/) });
+    expect(Buffer.compare(tiled.file, whole.file)).toBe(0);
+  }
+});
+
 test('too little memory: a sentence, nothing written', () => {
   const { status, stderr, file } = denoise('none', '--memory', '20K');
   expect([status, file]).toEqual([2, undefined]);

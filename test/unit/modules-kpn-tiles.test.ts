@@ -101,6 +101,9 @@ describe('the same bits as whole', () => {
     [{ model: { levels: 2, context: 'guide', width: 64, combine: 'postdiff', chroma: true }, size: [67, 45] }, 12],
     [{ model: { levels: 6, pyramid: 'binomial' }, size: [700, 9] }, 120],
     [{ model: { levels: 7 }, size: [1100, 3] }, 130],
+    [{ model: { levels: 3, context: 'guide', width: 64 }, size: [121, 60] }, 16],
+    [{ model: { levels: 3, context: 'guide', width: 64, chroma: true, combine: 'postdiff', pyramid: 'binomial' }, size: [180, 31], count: 2 }, 24],
+    [{ model: { levels: 2, chroma: true, combine: 'prediff' }, size: [70, 40] }, 12],
     [{ model: { levels: 2 }, size: [90, 40], chain: 2 }, 12],
   ] as const)('%j, tiles of %d', async (c, tile) => void (await same(c, tile)));
 

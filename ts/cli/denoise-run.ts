@@ -5,6 +5,7 @@ import { InputError, VkpnError } from '../errors.js';
 import type { Device } from '../gpu/types.js';
 import type { SpirvLoader } from '../graph/device-plan.js';
 import { checkGraph, runGraph, type RunSummary } from '../graph/run.js';
+import type { TileOptions } from '../graph/tiles.js';
 import type { ModuleType } from '../graph/types.js';
 import { readShot } from '../formats/exif.js';
 import { exrReader } from '../modules/i-exr.js';
@@ -80,7 +81,7 @@ export interface Shares {
 
 export type Outcome = { prepared: Prepared; files: string[]; shares: Shares; tiles: number; peakBytes: number } | { job: Job; error: unknown };
 
-export interface DenoiseRun extends PrepareOptions {
+export interface DenoiseRun extends PrepareOptions, TileOptions {
   jobs: readonly Job[];
   device: () => Device;
   loadSpirv: SpirvLoader;
@@ -164,6 +165,8 @@ async function onDevice(i: number, prepared: Prepared, run: DenoiseRun): Promise
     lastFrameOnly: true,
     signal: run.signal,
     timestamps: run.timestamps,
+    tile: run.tile,
+    memory: run.memory,
     onTile: (done, tiles) => run.onStage(i, 'denoising', done / tiles),
   });
   if (summary.done < summary.frames) throw new InputError('STOPPED', 'stopped');
@@ -180,7 +183,7 @@ async function onDevice(i: number, prepared: Prepared, run: DenoiseRun): Promise
       prepare: startup.check + startup.plan + startup.pipelines,
       upload: stages.sources,
       device: stages.device,
-      gpu: (stepNs.reduce((sum, s) => sum + s.ns, 0) / 1e9) * tiles,
+      gpu: stepNs.reduce((sum, s) => sum + s.ns, 0) / 1e9,
       download: stages.sinks,
       encode: Math.max(0, ...written.map((w) => w.seconds)),
     };

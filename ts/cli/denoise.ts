@@ -6,8 +6,10 @@ import { InputError, VkpnError } from '../errors.js';
 import { withInput } from '../files.js';
 import { decodeLut, lutHeaderBytes, parseLutHeader } from '../formats/lut.js';
 import { loadSpirv, type Device } from '../gpu/index.js';
+import type { TileOptions } from '../graph/tiles.js';
 import { modules } from '../modules/index.js';
 import { packageRoot } from '../root.js';
+import { tileOptions } from './cli-options.js';
 import { makeFolders, outputFormats, planFiles, type Job, type OutputFormat } from './denoise-files.js';
 import { parseNoise } from './denoise-noise.js';
 import { checkPrepared, denoiseAll, prepare, type Outcome, type PrepareOptions, type Shares } from './denoise-run.js';
@@ -17,7 +19,7 @@ import { short } from './progress.js';
 import { deviceOptions, openDevice, type CommonOptions } from './session.js';
 import { StopSignal } from './stop.js';
 
-interface DenoiseOptions extends CommonOptions {
+interface DenoiseOptions extends CommonOptions, TileOptions {
   output: string;
   weights?: string;
   format?: OutputFormat;
@@ -75,7 +77,7 @@ export function register(program: Command): void {
     .option('--print-cfg', 'print the graph of the one picture and run nothing')
     .option('--path <name>', 'matrix path: auto, khr, nv, plain')
     .addHelpText('after', examples);
-  deviceOptions(command).action(async (pictures: string[], options: DenoiseOptions) => {
+  deviceOptions(tileOptions(command)).action(async (pictures: string[], options: DenoiseOptions) => {
     process.exitCode = await runDenoise(pictures, options);
   });
 }
@@ -141,7 +143,7 @@ async function denoise(jobs: readonly Job[], how: Omit<PrepareOptions, 'warn'>, 
   };
   try {
     await denoiseAll({
-      ...how, jobs, loadSpirv, registry: modules, signal: stop.signal, timestamps: log.has('perf'),
+      ...how, jobs, loadSpirv, registry: modules, signal: stop.signal, timestamps: log.has('perf'), tile: options.tile, memory: options.memory,
       device: () => (opened.device ??= openDevice(options, log)),
       warn: (message) => say(() => log.warn(message)),
       onStage: (i, stage, part) => progress.stage(i, stage, part),

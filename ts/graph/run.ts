@@ -77,7 +77,7 @@ export interface RunSummary extends LoopResult {
   checkpoint?: { path: string; frame: number };
   /** Seconds of each stage before the frames. */
   startup: { check: number; device: number; plan: number; pipelines: number };
-  /** GPU nanoseconds a frame of each step (with timestamps). */
+  /** GPU nanoseconds a frame of each step (with timestamps), over all its tiles. */
   stepNs: { step: string; kernel: string; ns: number }[];
   /** How the picture was divided, where it had to be. */
   tiling?: Tiling;
