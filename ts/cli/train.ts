@@ -18,6 +18,7 @@ import { Recorder, writeReport } from '../report/report.js';
 import type { Interval } from '../checkpoint/checkpoints.js';
 import { runSource } from './cli.js';
 import { interval, watchOptions, type CliOptions } from './cli-options.js';
+import { findRate, rangeTable } from './find-lr.js';
 import { Log } from './log.js';
 import { duration, short } from './progress.js';
 import { deviceOptions, openDevice, wholeNumber, type CommonOptions } from './session.js';
@@ -45,6 +46,7 @@ export interface TrainOptions extends CommonOptions, Pick<CliOptions, 'validate'
   resume?: boolean | string;
   resumeAnyway?: boolean;
   report?: string;
+  findLr?: boolean;
 }
 
 const examples = `
@@ -95,6 +97,7 @@ export function register(program: Command, config: readonly string[] = []): void
     .option('--resume [file or folder]', 'go on from the newest checkpoint of that folder, or from this one; with the same options as before')
     .option('--resume-anyway', 'as --resume, though options or pictures were changed')
     .option('--report <file>', 'a page of HTML about the training: curves, crops before and after, settings')
+    .option('--find-lr', 'look for a learning rate: it rises over some hundred frames, and the loss is watched; writes nothing')
     .option('--print-cfg', 'print the graph and run nothing')
     .option('--force', 'overwrite weights that are there')
     .option('--config <line...>', 'everything after this is further lines of the graph file')
@@ -113,6 +116,7 @@ export async function runTrain(folder: string, options: TrainOptions, config: re
     process.stdout.write([trainGraph(settings), ...config.map((line) => `${line}\n`)].join(''));
     return 0;
   }
+  if (options.findLr) return findLr(options, source, log);
   await checkOutput(options);
   if (options.report !== undefined) await checkWritable(resolve(options.report), {});
   if (options.time !== undefined) settings.frames = await framesFor(options.time, options, source, log);
@@ -206,6 +210,20 @@ function sourceOf(settings: TrainSettings, config: readonly string[], log: Log):
   const text = trainGraph(settings);
   const statements = [...readCfg(text, 'train.cfg'), ...readLines(config, '--config')];
   return { file: 'train.cfg', text, statements, graphDir: '.', registry: modules, onWarning: (message) => log.warn(message) };
+}
+
+async function findLr(options: TrainOptions, source: GraphSource, log: Log): Promise<number> {
+  const stop = new StopSignal(() => undefined);
+  const device = openDevice(options, log);
+  try {
+    const found = await findRate(source, device, stop.signal);
+    if (!found) return stop.code ?? 130;
+    process.stdout.write(rangeTable(found));
+    return 0;
+  } finally {
+    stop.release();
+    device.close();
+  }
 }
 
 /** Weights may be a night's work: none are overwritten without being asked to. */
