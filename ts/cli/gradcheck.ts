@@ -6,11 +6,12 @@ import { GpuError, InputError } from '../errors.js';
 import { withInput } from '../files.js';
 import { toFloat } from '../formats/pixels.js';
 import { loadSpirv, type Device } from '../gpu/index.js';
+import { listedPath, type MatrixPath } from '../gpu/matrix.js';
 import type { SpirvLoader } from '../graph/device-plan.js';
 import type { GraphSource, RunAccess } from '../graph/run.js';
 import { checkGraph, runGraph } from '../graph/run.js';
 import type { PlanBuffer } from '../graph/types.js';
-import { compareDifferences, comparePaths, compareResults, roundingOf, type PathRun, type Row } from '../model/gradcheck.js';
+import { checkLayers, compareDifferences, compareGradients, comparePaths, compareResults, roundingOf, type LayerRow, type PathRun, type Row, type StoredLayers } from '../model/gradcheck.js';
 import type { ModelSpec } from '../model/spec.js';
 import { withoutFiles } from '../modules/index.js';
 import { KpnT } from '../modules/kpn-t/kpn-t.js';
@@ -84,7 +85,7 @@ export async function runGradcheck(options: GradcheckOptions, config: readonly s
 }
 
 /** What a run of the graph leaves, read back. */
-interface Found extends PathRun {
+interface Found extends PathRun, StoredLayers {
   spec: ModelSpec;
   targets: Uint32Array | undefined;
   differences: Float32Array | undefined;
@@ -106,7 +107,7 @@ class Check {
 
   async run(steps: readonly number[], sample: number): Promise<boolean> {
     const runs: { step: number; found: Found }[] = [];
-    for (const step of steps) runs.push({ step, found: await this.frames({ deriv: 1, dstep: step, dsample: sample }) });
+    for (const step of steps) runs.push({ step, found: await this.frames({ deriv: 1, dstep: step, dsample: sample }, (access) => this.read(access)) });
     const fine = runs.at(-1)!.found;
     const m = fine.spec;
     this.progress.stop();
@@ -124,8 +125,11 @@ class Check {
 
   private async comparePath(path: string, reference: Found): Promise<boolean> {
     let found: Found;
+    let trained: Float32Array;
     try {
-      found = await this.frames({ deriv: 2, path });
+      // With every tensor in memory, to look at; and as training runs it.
+      found = await this.frames({ deriv: 2, path, gradient: 'split', cascade: 'level' }, (access) => this.read(access));
+      trained = await this.frames({ deriv: 2, path }, (access) => this.readGradient(access));
     } catch (error) {
       if (!(error instanceof GpuError) || error.code !== 'NO_PATH') throw error;
       this.progress.stop();
@@ -136,28 +140,44 @@ class Check {
     const m = reference.spec;
     const result = compareResults(m, reference.result, found.result, reference.pixels);
     print(`path ${path} (f16) against f32: results within ${error(result.error)} (bound ${error(result.bound)}) ${result.verdict}`);
-    const right = table(comparePaths(m, reference, found, reference.pixels));
-    return right && result.verdict === 'ok';
+    let right = table(comparePaths(m, reference, found, reference.pixels)) && result.verdict === 'ok';
+    const shape = listedPath(this.device.info, path as MatrixPath);
+    print('  each product from what the path itself stored: |error| over the norm, and its bound');
+    right = layerTable(checkLayers(m, found, path !== 'plain' && 'shape' in shape && shape.shape.halfSums === true)) && right;
+    const fused = compareGradients(m, found.gradient, trained);
+    const worst = fused.reduce((a, b) => (b.error <= a.error ? a : b));
+    const same = fused.every((r) => r.verdict === 'ok');
+    print(`  as training runs it: gradient within ${error(worst.error)} of that (bound ${error(worst.bound)}) ${same ? 'ok' : 'wrong'}`);
+    return right && same;
   }
 
   /** Runs the graph with these parameters of the kpn-t. */
-  private async frames(params: Record<string, number | string>): Promise<Found> {
+  private async frames<T>(params: Record<string, number | string>, read: (access: RunAccess) => Promise<T>): Promise<T> {
     const config = [...(this.source.config ?? []), ...Object.entries(params).map(([name, value]) => `param:${this.key}:${name}:${value}`)];
-    let found: Found | undefined;
+    let found: T | undefined;
     const summary = await runGraph({
       ...this.source, config, device: () => this.device, loadSpirv: this.load, lastFrameOnly: true, shareMemory: false, signal: this.signal,
       onProgress: (p) => this.progress.update(p),
-      inspect: async (access) => void (found = await this.read(access)),
+      inspect: async (access) => void (found = await read(access)),
     });
     if (found === undefined || summary.stopped) throw new Stopped('stopped');
     return found;
   }
 
-  private async read(access: RunAccess): Promise<Found> {
+  private trainer(access: RunAccess): KpnT {
     const instance = access.instance(this.key);
     if (!(instance instanceof KpnT)) throw new Error(`${this.key} is no kpn-t`);
+    return instance;
+  }
+
+  private async readGradient(access: RunAccess): Promise<Float32Array> {
+    return toFloat('f32', await access.readBuffer(this.trainer(access).buffers.dEdw));
+  }
+
+  private async read(access: RunAccess): Promise<Found> {
+    const instance = this.trainer(access);
     const floats = async (buffer: PlanBuffer, format: 'f16' | 'f32' = 'f32'): Promise<Float32Array> => toFloat(format, await access.readBuffer(buffer));
-    const { dEdw, differences, state } = instance.buffers;
+    const { dEdw, differences, rounded, state } = instance.buffers;
     const { scale } = readState(await access.readBuffer(state));
     const format = differences ? 'f32' : 'f16';
     return {
@@ -165,6 +185,7 @@ class Check {
       gradient: await floats(dEdw), differences: differences && (await floats(differences)),
       dEdO: await floats(access.buffer(`${this.key} dEdO`)), result: await floats(access.buffer(`${this.key} O`)),
       activations: await floats(access.buffer(`${this.key} A`), format),
+      K: await floats(access.buffer(`${this.key} K`), format), weights: await floats(rounded), scale,
       dEdA: (await floats(access.buffer(`${this.key} dEdA`), format)).map((x) => x / scale),
     };
   }
@@ -179,6 +200,15 @@ function table(rows: readonly Row[]): boolean {
   for (const r of rows) {
     const at = `${r.at.out},${r.at.in}`;
     print(`  ${String(r.layer).padEnd(5)} ${short(r.norm).padStart(10)} ${String(r.weights).padStart(8)} ${error(r.error).padStart(12)} ${error(r.largest).padStart(9)} ${at.padStart(10)} ${error(r.bound).padStart(8)}  ${r.verdict}`);
+  }
+  return rows.every((r) => r.verdict === 'ok');
+}
+
+function layerTable(rows: readonly LayerRow[]): boolean {
+  print('  layer   forward    bound   dE/dA below    bound     dE/dw    bound  verdict');
+  for (const r of rows) {
+    const of = (j: { error: number; bound: number } | undefined, width: number): string => `${(j ? error(j.error) : '-').padStart(width)} ${(j ? error(j.bound) : '-').padStart(8)}`;
+    print(`  ${String(r.layer).padEnd(5)} ${of(r.forward, 9)} ${of(r.back, 13)} ${of(r.weights, 9)}  ${r.verdict}`);
   }
   return rows.every((r) => r.verdict === 'ok');
 }

@@ -175,3 +175,128 @@ export function compareResults(m: ModelSpec, reference: Float32Array, other: Flo
   const bound = 4 * U16 * Math.sqrt(2 * m.layers + 4);
   return { error: relative, bound, verdict: relative <= bound ? 'ok' : 'wrong' };
 }
+
+/** What a path stored of its layers; besides PathRun the weights that they read, their outputs, and the scale of f16 gradients. */
+export interface StoredLayers {
+  /** (1 + layer, pixel, W): input and activations. */
+  activations: Float32Array;
+  /** (pixel, outputs). */
+  K: Float32Array;
+  /** (layer, pixel, W), then (pixel, outputs): dE/dA, dE/dK; unscaled. */
+  dEdA: Float32Array;
+  /** (layer, out, in): dE/dw. */
+  gradient: Float32Array;
+  weights: Float32Array;
+  scale: number;
+}
+
+/** An error over its bound, both over the norm of what should be. */
+export interface Judged {
+  error: number;
+  bound: number;
+}
+
+/** Of one matrix: its outputs, dE/dw, and what goes back through it (not of the first: dE/dx is not computed). */
+export interface LayerRow {
+  layer: number;
+  forward: Judged;
+  weights: Judged;
+  back?: Judged;
+  verdict: 'ok' | 'wrong';
+}
+
+/** Sums for errors in the root mean square: of the values, the errors, and the sizes of the terms that a value is the sum of. */
+class Sums {
+  private value2 = 0;
+  private error2 = 0;
+  private terms2 = 0;
+  private count = 0;
+
+  add(value: number, device: number, terms: number): void {
+    this.value2 += value * value;
+    this.error2 += (device - value) ** 2;
+    this.terms2 += terms * terms;
+    ++this.count;
+  }
+
+  /** `roundings`: relative errors of a sum by its terms; `stored`: rounded to f16, of which the smallest is 2^-24 over `scale`. */
+  judge(roundings: number, stored: boolean, scale = 1): Judged {
+    const norm = Math.sqrt(this.value2);
+    const error = Math.sqrt(this.error2);
+    const bound = roundings * Math.sqrt(this.terms2) + (stored ? U16 * norm + (Math.sqrt(this.count) * 2 ** -25) / scale : 0);
+    return error === 0 ? { error: 0, bound: 0 } : { error: error / norm, bound: bound / norm };
+  }
+}
+
+/**
+ * Each matrix of a path from what the path itself left in memory, in f64: outputs from inputs, dE/dA from the dE/dA above, dE/dw from
+ * dE/dA and A. So nothing adds up over layers, no activation is on another side of 0, and bounds are those of one product: half a unit
+ * of f16 where it is stored, `products` (of f32 sums W + 2 roundings) of the size of its terms. In dE/dw, sums over P pixels, rounding
+ * errors are of either sign: 6 sqrt(P) of them.
+ */
+export function checkLayers(m: ModelSpec, run: StoredLayers, halfSums: boolean): LayerRow[] {
+  const { width: W, layers: H } = m;
+  const pixels = run.activations.length / ((H + 1) * W);
+  const slope = m.act === 'lrelu' ? 0.001 : m.act === 'relu' ? 0 : 1;
+  const matrices = halfSums ? 16 * U16 : 0;
+  return Array.from({ length: H + 1 }, (_, layer): LayerRow => {
+    const rows = layer < H ? W : outputsOf(m);
+    const w = run.weights.subarray(layer * W * W, (layer * W + rows) * W);
+    const at = (tensor: Float32Array, l: number, channels: number): Float32Array => tensor.subarray(l * pixels * W, l * pixels * W + pixels * channels);
+    const input = at(run.activations, layer, W);
+    const output = layer < H ? at(run.activations, layer + 1, W) : run.K;
+    const above = at(run.dEdA, layer, rows);
+    const below = layer > 0 ? at(run.dEdA, layer - 1, W) : undefined;
+    const [forward, back, weights] = [new Sums(), new Sums(), new Sums()];
+    const dw = new Float64Array(rows * W);
+    const dwTerms = new Float64Array(rows * W);
+    const v = new Float64Array(W);
+    const vTerms = new Float64Array(W);
+    for (let p = 0; p < pixels; ++p) {
+      v.fill(0);
+      vTerms.fill(0);
+      for (let o = 0; o < rows; ++o) {
+        const d = above[p * rows + o]!;
+        let z = 0;
+        let terms = 0;
+        for (let i = 0, k = o * W; i < W; ++i, ++k) {
+          const a = input[p * W + i]!;
+          const t = w[k]! * a;
+          z += t;
+          terms += Math.abs(t);
+          const g = d * a;
+          dw[k]! += g;
+          dwTerms[k]! += Math.abs(g);
+          const b = w[k]! * d;
+          v[i]! += b;
+          vTerms[i]! += Math.abs(b);
+        }
+        forward.add(layer === H || z > 0 ? z : slope * z, output[p * rows + o]!, terms);
+      }
+      for (let i = 0; below && i < W; ++i) {
+        const gate = input[p * W + i]! > 0 ? 1 : slope;
+        back.add(v[i]! * gate, below[p * W + i]!, vTerms[i]! * gate);
+      }
+    }
+    dw.forEach((g, k) => weights.add(g, run.gradient[layer * W * W + k]!, dwTerms[k]!));
+    const judged = {
+      forward: forward.judge((W + 2) * U32 + matrices, true),
+      weights: weights.judge(6 * Math.sqrt(pixels) * U32 + matrices, false),
+      ...(below ? { back: back.judge((rows + 2) * U32 + matrices, true, run.scale) } : {}),
+    };
+    const right = Object.values(judged).every(({ error, bound }) => error <= bound);
+    return { layer, ...judged, verdict: right ? 'ok' : 'wrong' };
+  });
+}
+
+/**
+ * Two gradients of one path from the same activations, a row a layer: sums in another order, and with it some roundings of dE/dK and
+ * dE/dA to f16 the other way, each 2^-10 of the value: four times that is allowed.
+ */
+export function compareGradients(m: ModelSpec, reference: Float32Array, other: Float32Array): Row[] {
+  return Array.from({ length: m.layers + 1 }, (_, layer) => {
+    const rows = layer < m.layers ? m.width : outputsOf(m);
+    const row = compareLayer(m, layer, reference, (i) => other[i]!, Array.from({ length: rows * m.width }, (_unused, i) => layer * m.width * m.width + i));
+    return { ...row, bound: 2 ** -8, verdict: row.error <= 2 ** -8 ? 'ok' : 'wrong' };
+  });
+}
