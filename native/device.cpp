@@ -4,9 +4,18 @@
 #include "error.h"
 #include "transfer.h"
 
+#include <cstdlib>
 #include <limits>
 
 namespace vkpn {
+namespace {
+
+uint64_t numberFromEnvironment(const char* name) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? 0 : std::strtoull(text, nullptr, 10);
+}
+
+}  // namespace
 
 std::shared_ptr<Device> Device::open(std::shared_ptr<Instance> instance, size_t index) {
   const auto devices = instance->physicalDevices();
@@ -20,7 +29,9 @@ std::shared_ptr<Device> Device::open(std::shared_ptr<Instance> instance, size_t 
 }
 
 Device::Device(std::shared_ptr<Instance> instance, VkPhysicalDevice device)
-    : instance_(std::move(instance)), physical_(std::make_unique<PhysicalDevice>(*instance_, device)) {}
+    : instance_(std::move(instance)),
+      physical_(std::make_unique<PhysicalDevice>(*instance_, device)),
+      loseAt_(numberFromEnvironment("VKPN_LOSE_DEVICE")) {}
 
 void Device::create() {
   const float priority = 1.0F;
@@ -79,6 +90,11 @@ void Device::submit(VkCommandBuffer commands, VkFence fence, const std::string& 
   info.pCommandBuffers = &commands;
   const std::lock_guard<std::mutex> lock(queueMutex_);
   check(vk.vkQueueSubmit(queue_, 1, &info, fence), "vkQueueSubmit of " + what);
+}
+
+void Device::countRepetitions(uint32_t repeats) {
+  repetitions_ += repeats;
+  if (loseAt_ != 0 && repetitions_ >= loseAt_) check(VK_ERROR_DEVICE_LOST, "vkQueueSubmit, as VKPN_LOSE_DEVICE asks,");
 }
 
 void Device::wait(VkFence fence, const std::string& what) {

@@ -49,6 +49,9 @@ public:
 
   /** Submits to the one queue; safe from any thread. */
   void submit(VkCommandBuffer commands, VkFence fence, const std::string& what);
+  /** Call before so many repetitions of a program are submitted: VKPN_LOSE_DEVICE=N loses the device in the N-th, as a driver
+   * does. */
+  void countRepetitions(uint32_t repeats);
   void wait(VkFence fence, const std::string& what);
   /** Waits for everything submitted; never throws. */
   void waitIdle();
@@ -80,6 +83,8 @@ private:
   std::mutex resourcesMutex_;
   std::set<Resource*> resources_;
   std::atomic<bool> lost_{false};
+  const uint64_t loseAt_;  ///< 0: never
+  uint64_t repetitions_ = 0;
 };
 
 }  // namespace vkpn

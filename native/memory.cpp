@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 
 namespace vkpn {
 namespace {
@@ -25,6 +26,13 @@ bool sharesMemory(VkPhysicalDeviceType type) {
   return type == VK_PHYSICAL_DEVICE_TYPE_CPU || type == VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU;
 }
 
+/** VKPN_MEMORY_LIMIT=MB makes every heap look that small, so that running out can be tested on any device. */
+VkDeviceSize heapLimit() {
+  const char* text = std::getenv("VKPN_MEMORY_LIMIT");
+  const unsigned long long megabytes = text == nullptr ? 0 : std::strtoull(text, nullptr, 10);
+  return megabytes == 0 ? VK_WHOLE_SIZE : megabytes * 1'000'000;
+}
+
 }  // namespace
 
 Memory::Memory(Device& device) : device_(device), shared_(sharesMemory(device.physical().properties.deviceType)) {
@@ -38,6 +46,9 @@ Memory::Memory(Device& device) : device_(device), shared_(sharesMemory(device.ph
   info.device = device.handle();
   info.vulkanApiVersion = physical.apiVersion;
   info.pVulkanFunctions = &functions;
+  VkDeviceSize limits[VK_MAX_MEMORY_HEAPS];
+  std::fill(std::begin(limits), std::end(limits), heapLimit());
+  info.pHeapSizeLimit = limits;
   if (physical.features->has(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME)) info.flags |= VMA_ALLOCATOR_CREATE_EXT_MEMORY_BUDGET_BIT;
   check(vmaCreateAllocator(&info, &allocator_), "vmaCreateAllocator");
 }

@@ -85,6 +85,7 @@ void Replay::submit(uint32_t repeats, Stamps stamps) {
   Program::Recording& recording = program_.recording(repeats, stamps, slot);
   const VkFence fence = fences_[slot].get();
   device_.check(device_.vk.vkResetFences(device_.handle(), 1, &fence), "vkResetFences");
+  device_.countRepetitions(repeats);
   device_.submit(recording.commands, fence, program_.name());
   flights_.push_back({&recording, repeats, slot, Clock::now()});
 }

@@ -22,6 +22,22 @@ export interface FramePlan {
   read(buffer: PlanBuffer, offset?: number, bytes?: number): Promise<Uint8Array>;
 }
 
+const planBytes = (plan: Plan): number => plan.slots.reduce((sum, slot) => sum + roundUp(slot.bytes, 16), 0);
+
+/** Why a plan can't fit on a device; undefined if it may. `share`: of the memory that the device has to give. */
+export function shortage(plan: Plan, device: Device, share = 1): string | undefined {
+  const { budget } = device.memory();
+  const { name, limits } = device.info;
+  const bytes = planBytes(plan);
+  if (bytes > share * budget) return `the graph needs ${megabytes(bytes)}, ${name} has ${megabytes(budget)} to give`;
+  for (const step of plan.steps)
+    for (const use of step.kind === 'node' ? step.desc.uses : []) {
+      const limit = use.kind === 'uniform' ? limits.maxUniformBufferRange : limits.maxStorageBufferRange;
+      if (use.buffer.bytes > limit) return `${use.buffer.name} needs ${megabytes(use.buffer.bytes)}, ${name} lets a kernel see at most ${megabytes(limit)} at once`;
+    }
+  return undefined;
+}
+
 export class DevicePlan implements FramePlan {
   private readonly memory = new Map<Slot, GpuBuffer>();
   private readonly kernels = new Map<NodeDesc, Kernel>();
@@ -40,7 +56,8 @@ export class DevicePlan implements FramePlan {
    */
   static async create(plan: Plan, device: Device, load: SpirvLoader, signal?: AbortSignal): Promise<DevicePlan | undefined> {
     const made = new DevicePlan(plan, device);
-    made.checkMemory();
+    const short = shortage(plan, device);
+    if (short !== undefined) throw new GpuError('OUT_OF_MEMORY', short, { hint: 'use smaller pictures or tiles, a smaller batch, or a device with more memory' });
     try {
       for (const slot of plan.slots) made.memory.set(slot, device.buffer(slotName(slot), roundUp(slot.bytes, 16), slot.uniform ? { uniform: true } : {}));
       for (const step of plan.steps) {
@@ -66,7 +83,7 @@ export class DevicePlan implements FramePlan {
   }
 
   get bytes(): number {
-    return this.plan.slots.reduce((sum, slot) => sum + roundUp(slot.bytes, 16), 0);
+    return planBytes(this.plan);
   }
 
   /** Fills buffers that have contents before frame 0. */
@@ -77,19 +94,6 @@ export class DevicePlan implements FramePlan {
       if (b.init === 'zero' || b.init.byteLength < b.bytes) this.gpu(slot).fill(0);
       if (b.init !== 'zero') this.gpu(slot).write(b.init);
     }
-  }
-
-  private checkMemory(): void {
-    const { budget } = this.device.memory();
-    const { name, limits } = this.device.info;
-    const hint = 'use smaller pictures or tiles, a smaller batch, or a device with more memory';
-    if (this.bytes > budget) throw new GpuError('OUT_OF_MEMORY', `the graph needs ${megabytes(this.bytes)}, ${name} has ${megabytes(budget)} to give`, { hint });
-    for (const step of this.plan.steps)
-      for (const use of step.kind === 'node' ? step.desc.uses : []) {
-        const limit = use.kind === 'uniform' ? limits.maxUniformBufferRange : limits.maxStorageBufferRange;
-        if (use.buffer.bytes > limit)
-          throw new GpuError('OUT_OF_MEMORY', `${use.buffer.name} needs ${megabytes(use.buffer.bytes)}, ${name} lets a kernel see at most ${megabytes(limit)} at once`, { hint });
-      }
   }
 
   private kernel(desc: NodeDesc, load: SpirvLoader): Kernel {

@@ -7,7 +7,7 @@ import { graphLines, graphText } from '../checkpoint/graph-lines.js';
 import type { Statement } from '../cfg/statement.js';
 import { GpuError, InputError } from '../errors.js';
 import type { Device, DeviceInfo } from '../gpu/types.js';
-import { DevicePlan, type FramePlan, type SpirvLoader } from './device-plan.js';
+import { DevicePlan, shortage, type FramePlan, type SpirvLoader } from './device-plan.js';
 import { runFrames, type LoopOptions, type LoopResult } from './frame-loop.js';
 import { buildGraph, runOrder, type Graph } from './graph.js';
 import { makePlan, stepName, type Plan, type PlanOptions } from './plan.js';
@@ -129,7 +129,9 @@ async function runChecked(checked: CheckedGraph, options: RunOptions, checkpoint
   await options.onPlan?.(plan, checked);
   startup.plan = clock.lap();
   options.onStage?.('pipelines');
-  const devicePlan = await DevicePlan.create(plan, device, options.loadSpirv, options.signal);
+  const devicePlan = await DevicePlan.create(plan, device, options.loadSpirv, options.signal).catch(async (error: unknown) => {
+    throw error instanceof GpuError && error.code === 'OUT_OF_MEMORY' ? await withBatchHint(error, checked, options, device) : error;
+  });
   startup.pipelines = clock.lap();
   const first = checkpoints?.first ?? 0;
   if (devicePlan === undefined) return { ...nothingDone, first, done: first, frames: graph.frames, startup };
@@ -156,6 +158,22 @@ async function runChecked(checked: CheckedGraph, options: RunOptions, checkpoint
   } finally {
     devicePlan.destroy();
   }
+}
+
+/** Of the memory that a device has to give a plan may take this much to be sure of it: pieces don't fill it without gaps. */
+const SURE = 0.85;
+
+/** Too little memory, with the largest batch (of powers of two) that fits, where a module has one. */
+async function withBatchHint(error: GpuError, checked: CheckedGraph, options: RunOptions, device: Device): Promise<GpuError> {
+  const batched = checked.run.find((r) => r.node.type.params.some((p) => p.name === 'batch') && r.node.params.int('batch') > 1)?.node;
+  if (batched === undefined) return error;
+  for (let batch = 2 ** Math.ceil(Math.log2(batched.params.int('batch')) - 1); batch >= 1; batch /= 2) {
+    const line = `param:${batched.key}:batch:${batch}`;
+    const smaller = await checkGraph({ ...options, config: [...(options.config ?? []), line], onWarning: () => undefined });
+    if (shortage(makePlan(smaller.run, device.info, options), device, SURE) === undefined)
+      return new GpuError(error.code, error.message, { cause: error, hint: `a batch of ${batch} fits: ${line}` });
+  }
+  return new GpuError(error.code, error.message, { cause: error, hint: `not even a batch of 1 fits: ${error.hint ?? ''}` });
 }
 
 /** What broke off the frames, with where the run can go on. */
