@@ -131,8 +131,13 @@ test('too small, and cut off everywhere', () => {
   const small = addNoise(chart([0.5], 40), noise(0.01, 0.01), 1);
   expect(thrown(() => estimateNoise(small))).toMatchObject({ code: 'NOISE_SMALL' });
   expect(thrown(() => estimateNoise({ width: 3, height: 5, rgba: new Float32Array(60).fill(0.5) })).message).toMatch(/^3x5: too small/);
+  expect(thrown(() => estimateNoise(chart([1]), { display: true }))).toMatchObject({ code: 'NOISE_CLIPPED' });
+  // Half of all pixels at black: too little is found, and said to be.
   const noisy = addNoise(chart([0]), noise(0.1, 0), 1);
-  expect(thrown(() => estimateNoise({ ...noisy, rgba: noisy.rgba.map((x) => Math.max(0, x)) }))).toMatchObject({ code: 'NOISE_CLIPPED' });
+  const found = estimateNoise({ ...noisy, rgba: noisy.rgba.map((x) => Math.max(0, x)) });
+  expect(found.reliable).toBe(false);
+  expect(found.reason).toMatch(/cut off/);
+  expect(variance(found, 0)).toBeLessThan(0.01);
 });
 
 test('values that are not finite are passed over', () => {

@@ -64,6 +64,8 @@ const CUT = 1.35;
 const DIFFERENCE = 1 / 64 + 1 / 192;
 /** Patches whose mean is nearer to an end of the values than so many standard deviations are cut off, seen or not. The first that leaves enough of them. */
 const ROOM = [2.5, 1.5, 0.5];
+/** The same by the patch's own fine energy, where pixels at the ends have to be put up with. */
+const CLEAR = [2.5, 1, 0.3];
 /** The least number of values (channels of patches) for a fit. */
 const ENOUGH = 96;
 /** Points of less weight don't count. */
@@ -83,15 +85,17 @@ interface Values {
   coarse: Float64Array;
   fine: Float64Array;
   spectrum: Float32Array;
-  /** Distance of the patch from the nearest end of the values; -1: pixels are at it. */
+  /** Distance of the patch's mean from the nearest end of the values. */
   room: Float64Array;
+  /** 1: pixels are at that end. */
+  touches: Uint8Array;
 }
 
 /** Joins the patches of several pictures, one value a channel. */
 function collect(pictures: readonly Patches[], clipGain: readonly number[]): Values {
   const total = pictures.reduce((n, p) => n + 3 * p.count, 0);
   const make = (): Float64Array => new Float64Array(total);
-  const out: Values = { count: total, channel: new Uint8Array(total), mean: make(), around: make(), signal: make(), coarse: make(), fine: make(), spectrum: new Float32Array(total * FINE), room: make() };
+  const out: Values = { count: total, channel: new Uint8Array(total), mean: make(), around: make(), signal: make(), coarse: make(), fine: make(), spectrum: new Float32Array(total * FINE), room: make(), touches: new Uint8Array(total) };
   let at = 0;
   for (const p of pictures) {
     const n = 3 * p.count;
@@ -99,7 +103,8 @@ function collect(pictures: readonly Patches[], clipGain: readonly number[]): Val
     out.spectrum.set(p.spectrum.subarray(0, n * FINE), at * FINE);
     for (let i = 0; i < n; i += 3) {
       const room = Math.min(...[0, 1, 2].map((c) => roomOf(p, i + c, c) / clipGain[c]!));
-      for (let c = 0; c < 3; c++) [out.room[at + i + c], out.channel[at + i + c]] = [room, c];
+      const touches = [0, 1, 2].some((c) => touchesEnd(p, i + c, c)) ? 1 : 0;
+      for (let c = 0; c < 3; c++) [out.room[at + i + c], out.channel[at + i + c], out.touches[at + i + c]] = [room, c, touches];
     }
     at += n;
   }
@@ -108,9 +113,13 @@ function collect(pictures: readonly Patches[], clipGain: readonly number[]): Val
 
 const ATEND = 1e-5;
 
+function touchesEnd(p: Patches, i: number, c: number): boolean {
+  const { low, high } = p.ends[c]!;
+  return p.min[i]! <= low + ATEND || p.max[i]! >= high - ATEND;
+}
+
 function roomOf(p: Patches, i: number, c: number): number {
   const { low, high } = p.ends[c]!;
-  if (p.min[i]! <= low + ATEND || p.max[i]! >= high - ATEND) return -1;
   return Math.min(p.clipMean[i]! - low, high - p.clipMean[i]!);
 }
 
@@ -215,11 +224,13 @@ function setSignal(v: Values, line: Line): void {
   }
 }
 
+const countOf = (bins: readonly Uint32Array[]): number => bins.reduce((n, b) => n + b.length, 0);
+
 /** The bins of what keeps its distance from the ends of the values, by the line's noise; from as far as leaves enough. */
 function clearBins(v: Values, use: (i: number) => boolean, line: Line): { bins: Uint32Array[]; cut: boolean } {
   for (const room of ROOM) {
     const bins = binsOf(v, (i) => use(i) && v.room[i]! >= room * Math.sqrt(evaluate(line, v.signal[i]!)));
-    if (bins.reduce((n, b) => n + b.length, 0) >= ENOUGH) return { bins, cut: room < ROOM[0]! };
+    if (countOf(bins) >= ENOUGH) return { bins, cut: room < ROOM[0]! };
   }
   return { bins: [], cut: true };
 }
@@ -232,16 +243,24 @@ function structureOf(v: Values, chosen: readonly Uint32Array[], line: Line): num
 
 /** Fits the values that `use` lets through, from a line near the result if one is known; undefined where too few are left. */
 function fit(v: Values, use: (i: number) => boolean, near?: Line): Fit | undefined {
-  const alive = (i: number): boolean => v.room[i]! >= 0 && v.fine[i]! > TINY && use(i);
   v.signal.set(v.mean);
+  // Patches that no pixel of is at an end; in a dark and noisy picture those at whose own noise the end is far enough from the mean.
+  const rules = [(i: number): boolean => v.touches[i] === 0, ...CLEAR.map((k) => (i: number): boolean => v.room[i]! > k * Math.sqrt(v.fine[i]!))];
+  const tries = rules.map((rule) => (i: number): boolean => v.fine[i]! > TINY && use(i) && rule(i));
+  const counts = tries.map((alive) => countOf(binsOf(v, alive)));
+  const all = counts.map((_, k) => k);
+  const at = all.find((k) => counts[k]! >= Math.max(ENOUGH, v.count / 20)) ?? all.find((k) => counts[k]! >= ENOUGH);
+  if (at === undefined) return undefined;
+  const alive = tries[at]!;
   const first = binsOf(v, alive);
-  if (first.reduce((n, b) => n + b.length, 0) < ENOUGH) return undefined;
   let line = near ?? start(v, first);
   let result: Fit | undefined;
   for (let round = near ? ROUNDS - 2 : 0; round < ROUNDS; round++) {
     const by = line;
     setSignal(v, by);
-    const { bins, cut } = clearBins(v, alive, by);
+    const clear = clearBins(v, alive, by);
+    const { bins } = clear;
+    const cut = clear.cut || at > 1;
     const chosen = bins.map((bin) => flat(v, bin, by)).filter((c) => c.length >= 8);
     if (chosen.length === 0) return undefined;
     const freedom = freedomOf(v, Uint32Array.from(chosen.flatMap((c) => [...c])), by);
@@ -347,7 +366,7 @@ export function estimateFrom(samples: readonly NoiseSamples[]): NoiseEstimate {
 
 /** A picture without anything to fit: without any noise, or cut off everywhere. */
 function still(v: Values): Fit {
-  if (v.fine.some((f, i) => f <= TINY && v.room[i]! >= 0)) return { line: { offset: 0, slope: 0 }, levels: [], structure: 0, cut: false };
+  if (v.fine.some((f, i) => f <= TINY && v.touches[i] === 0)) return { line: { offset: 0, slope: 0 }, levels: [], structure: 0, cut: false };
   throw new InputError('NOISE_CLIPPED', 'no part of the picture is clear of black and white: its noise can not be measured', { hint: 'Give the noise by hand, or measure it on another picture of the same camera and ISO.' });
 }
 
