@@ -27,7 +27,7 @@ describe.each(LAYER_VARIANTS)('variant %s', (_variant, more) => {
 
 /** Matrix paths add dE/dw up in the same pass. The dE/dA that they keep to themselves is that of the split kernel, bit for bit. */
 const fused = PATHS.filter((path) => path !== 'plain').map((path) => [`fused.${path}`, path] as const);
-describe.each(fused.length ? fused : [['fused', 'none'] as const])('variant %s', (_variant, path) => {
+describe.each(fused.length ? fused : [['fused.khr', 'none'] as const])('variant %s', (_variant, path) => {
   const run = path === 'none' ? test.skip.each : test.each;
   run([models[1], models[3], models[4], models[5]].map((m) => [Object.values(m).join(' '), m] as const))('%s', async (_, model) => {
     for (const size of [[3, 1], [47, 31]] as const) {

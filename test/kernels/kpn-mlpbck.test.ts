@@ -29,7 +29,7 @@ describe.each(ALL_PATHS)('path %s', (path) => {
 });
 
 const fused = PATHS.filter((path) => path !== 'plain').map((path) => [`fused.${path}`, path] as const);
-describe.each(fused.length ? fused : [['fused', 'none'] as const])('variant %s', (_variant, path) => {
+describe.each(fused.length ? fused : [['fused.khr', 'none'] as const])('variant %s', (_variant, path) => {
   const run = path === 'none' ? test.skip.each : test.each;
   run([{ width: 32, layers: 1, pixels: 77 }, { width: 32, layers: 3, pixels: 1 }, { width: 64, layers: 1, pixels: 512 }])('$width wide, $layers layers, $pixels pixels', async (c) => {
     const { width: W, layers: H, pixels } = c;
