@@ -17,7 +17,7 @@ mkdirSync(scratch, { recursive: true });
 
 /** What runs on both drivers: all that uses the addon in its own process, but not whole trainings, which are slow under validation. */
 const SECOND_DRIVER = ['test/unit/gpu(-graph|-run|-matrix)?\\.test', 'test/kernels/'];
-const FIRST_DRIVER_ONLY = '\\.long\\.test\\.ts$|kpn-denoise'; // kpn-denoise: spirv-val of the layer takes a composite of specialised constants for undefined
+const FIRST_DRIVER_ONLY = '\\.long\\.test\\.ts$';
 
 const count = { passed: 0, failed: 0 };
 const tally = (ok) => (ok ? count.passed++ : count.failed++);

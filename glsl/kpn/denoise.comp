@@ -41,7 +41,7 @@ const Batch geo = Batch(0x7fffffffu);
 const int HALO = CONTEXT == WINDOW ? 4 : CONTEXT == WNORM ? 3 : 2;
 const int REACH = COMBINE == PREDIFF || CONTEXT == GUIDED ? HALO : 0;
 const int NEAR_W = TILE_W + 2 * HALO, NEAR = NEAR_W * (TILE_H + 2 * HALO);
-const int COARSE_W = TILE_W / 2 + REACH + 3, COARSE = COARSE_W * (TILE_H / 2 + REACH + 3);
+const int COARSE_W = TILE_W / 2 + REACH + 3, COARSE_H = TILE_H / 2 + REACH + 3, COARSE = COARSE_W * COARSE_H;
 shared uvec2 near[NEAR];                          // what the taps are of: M, under prediff D
 shared uvec2 whole[COMBINE == PREDIFF ? NEAR : 1]; // under prediff: M
 shared uvec2 guide[CONTEXT == GUIDED ? NEAR : 1];  // the coarser O enlarged, where push.guided
@@ -52,7 +52,8 @@ ivec2 coarseCorner() { return ((corner() - REACH) >> 1) - 1; }
 
 // up2 of what is in `coarse`, at a pixel of this level (SPEC 1.6).
 vec3 enlarged(ivec2 at) {
-  ivec2 c = clamp((at >> 1) - 1 - coarseCorner(), ivec2(0), ivec2(COARSE_W, COARSE / COARSE_W) - 3);
+  ivec2 c = (at >> 1) - 1 - coarseCorner();
+  c = ivec2(clamp(c.x, 0, COARSE_W - 3), clamp(c.y, 0, COARSE_H - 3)); // one by one: validation layers (1.4.309) lose a vector of specialised constants
   vec3 wx = upWeights(uint(at.x & 1)), wy = upWeights(uint(at.y & 1));
   vec3 up = vec3(0);
   [[unroll]] for (int j = 0; j < 3; ++j)
