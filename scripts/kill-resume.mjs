@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { root } from './run.mjs';
 import { decodeCheckpoint } from '../dist/checkpoint/format.js';
+import { trainingLines } from '../dist/cli/train-graph.js';
 import { decodeLut } from '../dist/formats/lut.js';
 import { encodePfm } from '../dist/formats/pfm.js';
 
@@ -15,15 +16,7 @@ const dir = mkdtempSync(join(tmpdir(), 'vkpn-kill-'));
 const graph = join(dir, 'train.cfg');
 writeFileSync(join(dir, 'a.pfm'), encodePfm(40, 40, Float32Array.from({ length: 6400 }, (_, i) => 0.5 + 0.4 * Math.sin(i / 7) * Math.cos(i / 311)), 4));
 writeFileSync(graph, `frames:${frames}
-module:i-pfm:ref
-module:cnngenin:01
-module:kpn-t:01
-module:o-lut:w
-connect:i-pfm:ref:output:cnngenin:01:refi
-connect:cnngenin:01:imgo:kpn-t:01:input
-connect:cnngenin:01:refo:kpn-t:01:ref
-connect:cnngenin:01:noiseab:kpn-t:01:noiseab
-connect:kpn-t:01:w:o-lut:w:input
+${trainingLines('i-pfm:ref').join('\n')}
 param:i-pfm:ref:filename:a.pfm
 param:cnngenin:01:generate:2
 param:cnngenin:01:noise:log

@@ -6,6 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { trainingLines } from '../../ts/cli/train-graph.js';
 import { decodePfm } from '../../ts/formats/pfm.js';
 import { packageRoot } from '../../ts/root.js';
 import { makeImage, psnr, type Image } from '../reference/index.js';
@@ -24,15 +25,7 @@ async function vkpn(cfg: string): Promise<string> {
 }
 
 const train = (seed: number, params: string[]): string => `frames:2000
-module:i-jpg:ref
-module:cnngenin:01
-module:kpn-t:01
-module:o-lut:w
-connect:i-jpg:ref:output:cnngenin:01:refi
-connect:cnngenin:01:imgo:kpn-t:01:input
-connect:cnngenin:01:refo:kpn-t:01:ref
-connect:cnngenin:01:noiseab:kpn-t:01:noiseab
-connect:kpn-t:01:w:o-lut:w:input
+${trainingLines('i-jpg:ref').join('\n')}
 param:i-jpg:ref:filename:${photos}/train_%04d.jpg
 param:i-jpg:ref:hold:1
 param:i-jpg:ref:fit:crop

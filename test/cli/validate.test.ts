@@ -4,6 +4,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { trainingLines } from '../../ts/cli/train-graph.js';
 import { decodeLut } from '../../ts/formats/lut.js';
 import { encodePfm } from '../../ts/formats/pfm.js';
 import type { LevelScores } from '../../ts/quality/evaluate.js';
@@ -21,15 +22,7 @@ function scene(width: number, height: number, seed: number): Uint8Array {
 }
 
 const graph = (frames: number, more = ''): string => `frames:${frames}
-module:i-pfm:ref
-module:cnngenin:01
-module:kpn-t:01
-module:o-lut:w
-connect:i-pfm:ref:output:cnngenin:01:refi
-connect:cnngenin:01:imgo:kpn-t:01:input
-connect:cnngenin:01:refo:kpn-t:01:ref
-connect:cnngenin:01:noiseab:kpn-t:01:noiseab
-connect:kpn-t:01:w:o-lut:w:input
+${trainingLines('i-pfm:ref').join('\n')}
 param:i-pfm:ref:filename:${dir}/ref.pfm
 param:cnngenin:01:generate:2
 param:cnngenin:01:noise:log

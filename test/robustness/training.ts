@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import type { CheckpointOptions } from '../../ts/checkpoint/checkpoints.js';
 import { decodeCheckpoint } from '../../ts/checkpoint/format.js';
+import { trainingLines } from '../../ts/cli/train-graph.js';
 import { decodeLut } from '../../ts/formats/lut.js';
 import { encodePfm } from '../../ts/formats/pfm.js';
 import { loadSpirv, type Device } from '../../ts/gpu/index.js';
@@ -21,15 +22,7 @@ export const picture = (n: number, size = 24): Uint8Array => encodePfm(size, siz
 
 /** Four pictures, each for ten frames, in turn; tiles of 12 x 12; everything that makes a run depend on where it is. */
 export const graphText = (dir: string): string => `frames:${FRAMES}
-module:i-pfm:ref
-module:cnngenin:01
-module:kpn-t:01
-module:o-lut:w
-connect:i-pfm:ref:output:cnngenin:01:refi
-connect:cnngenin:01:imgo:kpn-t:01:input
-connect:cnngenin:01:refo:kpn-t:01:ref
-connect:cnngenin:01:noiseab:kpn-t:01:noiseab
-connect:kpn-t:01:w:o-lut:w:input
+${trainingLines('i-pfm:ref').join('\n')}
 param:i-pfm:ref:filename:${dir}/p%d.pfm
 param:i-pfm:ref:hold:10
 param:cnngenin:01:generate:2

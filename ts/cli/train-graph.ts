@@ -41,26 +41,33 @@ function line(text: string, what: string): string {
   return text;
 }
 
+/**
+ * The modules of a training graph and how they are connected: pictures of `source` ("i-pfm:ref") through cnngenin and kpn-t to the weights file
+ * o-lut:w. `links`: outputs of the source and the inputs of cnngenin that take them.
+ */
+export const trainingLines = (source: string, links: readonly (readonly [output: string, input: string])[] = [['output', 'refi']]): string[] => [
+  `module:${source}`,
+  'module:cnngenin:01',
+  'module:kpn-t:01',
+  'module:o-lut:w',
+  ...links.map(([output, input]) => `connect:${source}:${output}:cnngenin:01:${input}`),
+  'connect:cnngenin:01:imgo:kpn-t:01:input',
+  'connect:cnngenin:01:refo:kpn-t:01:ref',
+  'connect:cnngenin:01:noiseab:kpn-t:01:noiseab',
+  'connect:kpn-t:01:w:o-lut:w:input',
+];
+
 /** The text of the graph file. Throws InputError for names that no graph file can hold. */
 export function trainGraph(s: TrainSettings): string {
   const pairs = s.pairs !== undefined;
-  const from = (output: string, input: string): string => `connect:i-set:01:${output}:cnngenin:01:${input}`;
+  const links = [...(pairs ? [['output', 'imgi'], ['ref', 'refi']] as const : [['output', 'refi']] as const), ...(s.noise.kind === 'pairs' ? [['noise', 'profile']] as const : [])];
   const set = (module: string, ...params: (readonly [name: string, value: string | number] | undefined)[]): string[] =>
     params.flatMap((p) => (p ? [`param:${module}:${p[0]}:${p[1]}`] : []));
   const when = <T>(condition: boolean, value: T): T | undefined => (condition ? value : undefined);
   return `${[
     pairs ? '# Trains a denoiser on pairs of noisy and clean pictures.' : '# Trains a denoiser on clean pictures, noise added to them anew each frame.',
     `frames:${s.frames}`,
-    'module:i-set:01',
-    'module:cnngenin:01',
-    'module:kpn-t:01',
-    'module:o-lut:w',
-    ...(pairs ? [from('output', 'imgi'), from('ref', 'refi')] : [from('output', 'refi')]),
-    ...(s.noise.kind === 'pairs' ? [from('noise', 'profile')] : []),
-    'connect:cnngenin:01:imgo:kpn-t:01:input',
-    'connect:cnngenin:01:refo:kpn-t:01:ref',
-    'connect:cnngenin:01:noiseab:kpn-t:01:noiseab',
-    'connect:kpn-t:01:w:o-lut:w:input',
+    ...trainingLines('i-set:01', links),
     '# Pictures: crops of them on the device, replaced one by one where the folder is large.',
     ...set('i-set:01', ['folder', line(s.pairs ?? s.folder, 'the folder')], when(pairs, ['clean', line(s.folder, 'the folder')] as const), when(s.holdout > 0, ['holdout', s.holdout] as const), when(!pairs, ['reduce', s.reduce] as const), ['seed', s.seed],
       ...(pairs && s.noise.kind === 'fixed' ? [['noise a', s.noise.a] as const, ['noise b', s.noise.b] as const] : [])),
