@@ -7,7 +7,7 @@ import { loadSpirv, type BindingKind, type BufferView, type Device, type GpuBuff
 import { PRESETS, weightCount, type ModelSpec } from '../model/spec.js';
 import { geometryOf } from '../modules/kpn/geometry.js';
 import { specOf } from '../modules/kpn/options.js';
-import { fusedLaunch, gradientLaunch, panelLaunch, type Launch, type LayerPath } from '../modules/kpn/path.js';
+import { fusedLaunch, gradientLaunch, panelLaunch, type GradientLaunch, type Launch, type LayerPath } from '../modules/kpn/path.js';
 import { initialState, STATE_BYTES, SUM_WEIGHTS } from '../modules/kpn-t/state.js';
 import { compare, type Bounds, type Deviation, type Network, type Verdict } from './network.js';
 
@@ -94,7 +94,7 @@ export class MlpBatch {
     const { device, model: m, pixels } = this;
     const weights = this.device.buffer('weights', (path.name === 'plain' ? 4 : 2) * weightCount(m));
     weights.write(path.name === 'plain' ? this.network.weights : toHalf(this.network.weights).data);
-    const spec = specOf(m, device.info.type === 'cpu' ? 256 : 64);
+    const spec = specFor(device, m);
     const layers = panelLaunch(path, device.info, spec, m.width, pixels, MANY);
     const halfSums = path.name !== 'plain' && path.tile.halfSums === true;
     if (!train) {
@@ -102,8 +102,8 @@ export class MlpBatch {
       return new MlpRun(this.network, pixels, program, { K: this.out }, [weights], halfSums);
     }
     const t = this.training!;
-    const fused = fusedLaunch(path, device.info, spec, m.width, m.layers, pixels, MANY);
-    const gradients = fused ?? gradientLaunch(path, device.info, spec, m.width, m.layers, pixels, MANY);
+    const gradients = gradientsOf(path, device, m, pixels);
+    const fused = gradients.dK !== undefined;
     const part = device.buffer('parts', 4 * gradients.parts * weightCount(m));
     const groups = sumGroups(m);
     const barrier: Op = { op: 'barrier' };
@@ -111,13 +111,13 @@ export class MlpBatch {
       this.dispatch('kpn/mlp', layers, [this.geometry, weights, this.act, this.out]),
       barrier,
       ...(fused
-        ? [this.dispatch('kpn/mlpbck', fused, [this.geometry, weights, this.act, t.dK, part])]
+        ? [this.dispatch('kpn/mlpbck', gradients, [this.geometry, weights, this.act, t.dK, part])]
         : [this.dispatch('kpn/mlpbck', layers, [this.geometry, weights, this.act, t.dAct]), barrier, this.dispatch('kpn/mulw', gradients, [this.geometry, this.act, t.dAct, part])]),
       barrier,
       this.dispatch('kpn/sum', { variant: '', spec: { ...spec, 0: 256 }, groups: [groups, 1, 1] }, [this.geometry, t.state, part, t.none, t.dEdw, t.norms],
         new Uint8Array(Uint32Array.of(gradients.parts, groups, 1).buffer)),
     ], 'forward and backward');
-    return new MlpRun(this.network, pixels, program, { K: this.out, gradient: t.dEdw }, [weights, part], halfSums, fused !== undefined);
+    return new MlpRun(this.network, pixels, program, { K: this.out, gradient: t.dEdw }, [weights, part], halfSums, fused);
   }
 
   destroy(): void {
@@ -180,6 +180,14 @@ const modelOf = ({ shape }: Network): ModelSpec => ({ ...PRESETS.classic, ...sha
 const sumGroups = (m: ModelSpec): number => weightCount(m) / SUM_WEIGHTS;
 const halves = (values: Float32Array): Uint16Array => toHalf(values).data;
 
+const specFor = (device: Device, m: ModelSpec): Launch['spec'] => specOf(m, device.info.type === 'cpu' ? 256 : 64);
+
+/** What makes the parts of dE/dw: the pass back itself where it can, else mulw after it. */
+function gradientsOf(path: LayerPath, device: Device, m: ModelSpec, pixels: number): GradientLaunch {
+  const of = [path, device.info, specFor(device, m), m.width, m.layers, pixels, MANY] as const;
+  return fusedLaunch(...of) ?? gradientLaunch(...of);
+}
+
 /** Bytes of the buffers of a batch. */
 function bytesOf({ shape: { width, layers } }: Network, pixels: number): { x: number; trainAct: number; out: number; dAct: number } {
   const row = 2 * width * pixels;
@@ -191,7 +199,7 @@ function bytesOf({ shape: { width, layers } }: Network, pixels: number): { x: nu
 export function tooLarge(device: Device, network: Network, pixels: number, train: boolean, paths: readonly LayerPath[]): string | undefined {
   const { x, trainAct, out, dAct } = bytesOf(network, pixels);
   const m = modelOf(network);
-  const parts = train ? paths.map((path) => 4 * weightCount(m) * (fusedLaunch(path, device.info, specOf(m, 64), m.width, m.layers, pixels, MANY) ?? gradientLaunch(path, device.info, specOf(m, 64), m.width, m.layers, pixels, MANY)).parts) : [];
+  const parts = train ? paths.map((path) => 4 * weightCount(m) * gradientsOf(path, device, m, pixels).parts) : [];
   const buffers = train ? [trainAct, out, dAct, out, Math.max(...parts)] : [x, out];
   const megabytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
   const limit = device.info.limits.maxStorageBufferRange;

@@ -217,13 +217,13 @@ export class KpnT implements ModuleInstance {
       for (let i = 0; i < m.levels; ++i) node(`dpost ${i}`, 'dpost', undefined, level(i), [geo, r(filtered), r(gradient), r(part), w(dEdI)], push(i));
     }
     const backward = [geo, r(k.state), r(image), layerWeights, r(act), r(out), r(filtered), r(diff), r(gradient), r(dEdI)];
-    const { parts: sums, apart, ...mulw } = this.gradientLaunch(ctx, path, spec, f32);
+    const { parts: sums, dK: made, ...mulw } = this.gradientLaunch(ctx, path, spec, f32);
     const partial = ctx.buffer('parts', sums * count * 4);
-    if (apart) {
+    if (made === 'apart') {
       const dK = ctx.buffer('dK', g.pixels * outputsOf(m) * el);
       node('dK', 'bck', 'dK', g.pixels, [...backward, w(dK)]);
       ctx.node({ label: 'bck', kernel: 'kpn/mlpbck', ...mulw, uses: [geo, layerWeights, r(act), r(dK), w(partial)] });
-    } else if (mulw.variant.startsWith('fused.')) ctx.node({ label: 'bck', kernel: 'kpn/bck', ...mulw, uses: [...backward, w(partial)] });
+    } else if (made === 'within') ctx.node({ label: 'bck', kernel: 'kpn/bck', ...mulw, uses: [...backward, w(partial)] });
     else {
       const dAct = ctx.buffer('dEdA', g.pixels * (m.layers * m.width + outputsOf(m)) * el); // dE/dA_0 .., then dE/dK
       ctx.node({ label: 'bck', kernel: 'kpn/bck', ...layers, uses: [...backward, w(dAct)] });
@@ -270,7 +270,7 @@ export class KpnT implements ModuleInstance {
     });
   }
 
-  /** What makes the parts of dE/dw: bck itself (`fused.…`), or mulw after it. */
+  /** What makes the parts of dE/dw: bck itself or mulw after it. */
   private gradientLaunch(ctx: BuildContext, path: LayerPath, spec: Launch['spec'], f32: boolean): GradientLaunch {
     const { width, layers } = this.model;
     const { pixels } = this.geometry;

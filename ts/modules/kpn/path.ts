@@ -123,8 +123,8 @@ export const pixelsPerGroup = (path: LayerPath, { spec }: Launch): number => (pa
 /** mulw: how many partial sums it leaves, and its launch. */
 export interface GradientLaunch extends Launch {
   parts: number;
-  /** Fused: dE/dK comes from a kernel of its own, because both together need more registers than there are. */
-  apart?: boolean;
+  /** Fused: where dE/dK is made, in the same kernel or, because both together need more registers than there are, in one of its own. */
+  dK?: 'within' | 'apart';
 }
 
 /** mulw over `pixels` pixels. */
@@ -182,7 +182,7 @@ export function fusedLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spe
   const parts = Math.ceil(pixels / (batch * runs));
   return {
     variant: `fused.${variantOf(path, info, pixels * frames)}`, spec: { ...spec, ...tileSpec(info, path.tile, perGroup), 17: runs, 23: panel, 24: width },
-    groups: [parts, 1, 1], parts, apart: sums(perGroup) > FEW_SUMS, ...subgroups(info),
+    groups: [parts, 1, 1], parts, dK: sums(perGroup) > FEW_SUMS ? 'apart' : 'within', ...subgroups(info),
   };
 }
 
