@@ -9,7 +9,7 @@ import type { NodeDesc, PlanBuffer } from './types.js';
 /** SPIR-V of a file under glsl/ without ending, and of one of its variants. */
 export type SpirvLoader = (kernel: string, variant?: string) => Uint8Array;
 
-const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to;
+export const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to;
 
 /** What the frame loop runs: frames whole, or tile by tile (tiles.ts). */
 export interface FramePlan {

@@ -3,7 +3,7 @@
 
 import { InputError } from '../errors.js';
 import type { Device, DeviceInfo, RunResult } from '../gpu/types.js';
-import type { DevicePlan, FramePlan } from './device-plan.js';
+import { roundUp, type DevicePlan, type FramePlan } from './device-plan.js';
 import { makePlan, type Plan, type PlanOptions } from './plan.js';
 import type { RunNode } from './shapes.js';
 import type { PlanBuffer, Port, Rect } from './types.js';
@@ -86,8 +86,6 @@ function windowsOf(run: readonly RunNode[]): Windowed | string {
   if (!picture) return 'there is no picture';
   return { picture, align, halo: Math.ceil(halo / align) * align };
 }
-
-const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to;
 
 /** From the largest: at most `most`, or one of the least size. */
 function tileSizes(most: number, align: number): number[] {
