@@ -57,7 +57,9 @@ export interface Case {
 /** `time`: right, and measured; `wrong`: what is wrong; `skipped`: why it was not tried. */
 export type CaseResult = Case & ({ time: CaseTime } | { wrong: string } | { skipped: string });
 
-export interface CaseTime extends Timing {
+export interface CaseTime extends Omit<Timing, 'opNs'> {
+  /** Median of each dispatch, in order. */
+  ops: { op: string; ns: number }[];
   pixelsPerSecond: number;
   /** Of the layers. */
   flopPerSecond: number;
@@ -160,7 +162,7 @@ class Bench {
       const verdict = await run.check((results) => this.o.tamper?.(c.workload, path.name, results));
       if ('wrong' in verdict) return this.add({ ...c, wrong: verdict.wrong });
       const timing = await measure(run.program, this.o.seconds);
-      this.time(c, path, timing, verdict.deviation, train ? trainBytes(c.width, c.layers, run.fused) : inferBytes(c.width));
+      this.time(c, path, run.opNames, timing, verdict.deviation, train ? trainBytes(c.width, c.layers, run.fused) : inferBytes(c.width));
     } finally {
       run.destroy();
     }
@@ -183,7 +185,7 @@ class Bench {
             if (!asked) continue;
             const verdict = await checkStep(step, gradient, want, device.info.type === 'cpu' ? 8 : 100);
             if ('wrong' in verdict) this.add({ ...c, wrong: verdict.wrong });
-            else this.time(c, path, await measure(step.program, seconds), verdict.deviation);
+            else this.time(c, path, step.opNames, await measure(step.program, seconds), verdict.deviation);
           } finally {
             step.destroy();
           }
@@ -207,7 +209,7 @@ class Bench {
           if (!asked) continue;
           const verdict = checkPictures(got, want, size.width);
           if ('wrong' in verdict) this.add({ ...c, wrong: verdict.wrong });
-          else this.time(c, path, await measure(run.graph.program, seconds), verdict.deviation);
+          else this.time(c, path, run.graph.opNames, await measure(run.graph.program, seconds), verdict.deviation);
         } finally {
           run.graph.destroy();
         }
@@ -215,7 +217,7 @@ class Bench {
     }
   }
 
-  private time(c: Case, path: LayerPath, timing: Timing, deviation: Deviation, bytes?: number): void {
+  private time(c: Case, path: LayerPath, opNames: readonly string[], { opNs, ...timing }: Timing, deviation: Deviation, bytes?: number): void {
     const perSecond = c.pixels / (timing.medianNs * 1e-9);
     const trains = c.workload === 'train' || c.workload === 'step';
     const flopPerSecond = perSecond * (trains ? trainFlop : inferFlop)(c.width, c.layers);
@@ -225,7 +227,7 @@ class Bench {
     this.add({
       ...c,
       time: {
-        ...timing, pixelsPerSecond: perSecond, flopPerSecond, yardstick: rate?.name, share: rate && flopPerSecond / rate.rate,
+        ...timing, ops: opNames.flatMap((op, i) => (op === '' ? [] : [{ op, ns: opNs[i] ?? 0 }])), pixelsPerSecond: perSecond, flopPerSecond, yardstick: rate?.name, share: rate && flopPerSecond / rate.rate,
         bytesPerSecond, bandwidthShare: bytesPerSecond !== undefined && copy ? bytesPerSecond / copy.rate : undefined, deviation,
       },
     });

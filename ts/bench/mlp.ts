@@ -99,7 +99,7 @@ export class MlpBatch {
     const halfSums = path.name !== 'plain' && path.tile.halfSums === true;
     if (!train) {
       const program = device.program([this.dispatch('kpn/mlp', { ...layers, variant: `infer.${layers.variant}` }, [this.geometry, weights, this.act, this.out])], 'inference');
-      return new MlpRun(this.network, pixels, program, { K: this.out }, [weights], halfSums);
+      return new MlpRun(this.network, pixels, program, ['mlp'], { K: this.out }, [weights], halfSums);
     }
     const t = this.training!;
     const gradients = gradientsOf(path, device, m, pixels);
@@ -117,7 +117,7 @@ export class MlpBatch {
       this.dispatch('kpn/sum', { variant: '', spec: { ...spec, 0: 256 }, groups: [groups, 1, 1] }, [this.geometry, t.state, part, t.none, t.dEdw, t.norms],
         new Uint8Array(Uint32Array.of(gradients.parts, groups, 1).buffer)),
     ], 'forward and backward');
-    return new MlpRun(this.network, pixels, program, { K: this.out, gradient: t.dEdw }, [weights, part], halfSums, fused);
+    return new MlpRun(this.network, pixels, program, fused ? ['mlp', '', 'mlpbck', '', 'sum'] : ['mlp', '', 'mlpbck', '', 'mulw', '', 'sum'], { K: this.out, gradient: t.dEdw }, [weights, part], halfSums, fused);
   }
 
   destroy(): void {
@@ -131,6 +131,8 @@ export class MlpRun {
     private readonly network: Network,
     private readonly pixels: number,
     readonly program: Program,
+    /** Of each op of the program; barriers have none. */
+    readonly opNames: readonly string[],
     /** The results. */
     readonly results: { K: GpuBuffer; gradient?: GpuBuffer },
     private readonly own: GpuBuffer[],

@@ -157,6 +157,7 @@ async function bench(flags: BenchFlags): Promise<number> {
       onCase: (c) => {
         if (c.workload !== shown) say(workloadTitle((shown = c.workload), cpu ? 'GFLOP/s' : 'TFLOP/s'));
         say(caseLine(c, flopScale));
+        if ('time' in c) log.log('perf', c.time.ops.map(({ op, ns }) => `${op} ${(ns / 1000).toFixed(1)}`).join(', '));
       },
     });
     for (const message of device.validationMessages()) log.warn(`validation: ${message}`);
