@@ -1,9 +1,9 @@
 // `vkpn denoise --noise`: what the option says, and the noise of a picture by it.
 
 import { InputError } from '../errors.js';
-import { fromHalf } from '../formats/half.js';
-import { estimateNoise, type LinearPicture } from '../noise/estimate.js';
+import { estimateFrom, patchesOfEach, samplePixels, type NoiseOptions, type NoiseSamples } from '../noise/estimate.js';
 import { namedProfile, profileFor } from '../noise/profiles.js';
+import { inWorker } from '../pictures/pool.js';
 import type { FileKind } from '../pictures/read.js';
 
 export type NoiseChoice = { kind: 'given'; a: number; b: number } | { kind: 'auto' } | { kind: 'named'; name: string };
@@ -44,21 +44,26 @@ export function parseNoise(text: string): NoiseChoice {
 const part = 512;
 const across = 4;
 
-/** Parts spread over the picture, as f32. */
-function samples({ width, height, pixels }: NoisyPicture): LinearPicture[] {
+/** Samples parts spread over the picture, on threads where there are several. */
+async function samples({ width, height, pixels }: NoisyPicture, options: NoiseOptions): Promise<NoiseSamples[]> {
   const places = (n: number): number[] => {
     const count = Math.min(across, Math.max(1, Math.floor(n / part)));
     const side = Math.min(part, n);
     return Array.from({ length: count }, (_, i) => (count === 1 ? (n - side) >> 1 : Math.round((i * (n - side)) / (count - 1))));
   };
   const [w, h] = [Math.min(part, width), Math.min(part, height)];
-  return places(height).flatMap((top) =>
-    places(width).map((left): LinearPicture => {
-      const cut = pixels.BYTES_PER_ELEMENT === 2 ? new Uint16Array(4 * w * h) : new Float32Array(4 * w * h);
-      for (let y = 0; y < h; y++) cut.set(pixels.subarray(4 * ((top + y) * width + left), 4 * ((top + y) * width + left + w)), 4 * y * w);
-      return { width: w, height: h, rgba: cut instanceof Float32Array ? cut : fromHalf(cut) };
-    }),
-  );
+  const corners = places(height).flatMap((y) => places(width).map((x) => ({ x, y })));
+  const each = patchesOfEach(corners.length);
+  const cut = (x: number, y: number): Uint16Array | Float32Array => {
+    const values = pixels.BYTES_PER_ELEMENT === 2 ? new Uint16Array(4 * w * h) : new Float32Array(4 * w * h);
+    for (let row = 0; row < h; row++) values.set(pixels.subarray(4 * ((y + row) * width + x), 4 * ((y + row) * width + x + w)), 4 * row * w);
+    return values;
+  };
+  if (corners.length === 1) return [samplePixels(w, h, cut(corners[0]!.x, corners[0]!.y), options, each)];
+  return Promise.all(corners.map(({ x, y }) => {
+    const values = cut(x, y);
+    return inWorker('samplePixels', [w, h, values, options, each], [values.buffer as ArrayBuffer]);
+  }));
 }
 
 /** The kind of noise that profiles tell apart. */
@@ -74,6 +79,6 @@ export async function noiseOf(choice: NoiseChoice, picture: NoisyPicture): Promi
   const kind = kindOf(picture.file);
   const saved = choice.kind === 'named' ? await namedProfile(choice.name, picture.iso) : await profileFor(picture.camera, picture.iso, kind);
   if (saved) return { a: saved.a, b: saved.b, from: `profile ${saved.from}`, doubt: saved.kind === kind ? '' : `the profile was measured on ${saved.kind} pictures, this one is ${kind}` };
-  const e = estimateNoise(samples(picture), kind === 'display' ? { display: true } : {});
+  const e = estimateFrom(await samples(picture, kind === 'display' ? { display: true } : {}));
   return { a: e.a, b: e.b, from: 'estimated', doubt: e.reason };
 }

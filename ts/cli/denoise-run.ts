@@ -4,16 +4,19 @@
 import { InputError, VkpnError } from '../errors.js';
 import type { Device } from '../gpu/types.js';
 import type { SpirvLoader } from '../graph/device-plan.js';
-import { checkGraph, runGraph, type RunSummary } from '../graph/run.js';
+import { checkGraph, runGraph, warmUp, type RunSummary } from '../graph/run.js';
 import type { TileOptions } from '../graph/tiles.js';
-import type { ModuleType } from '../graph/types.js';
+import type { Format, ModuleType } from '../graph/types.js';
 import { readShot } from '../formats/exif.js';
+import type { PictureSize } from '../formats/picture.js';
 import { exrReader } from '../modules/i-exr.js';
 import { pfmReader } from '../modules/i-pfm.js';
 import { pictureReader } from '../modules/i-picture.js';
 import { loadRaw } from '../modules/i-raw.js';
 import { loadFrame } from '../modules/picture-source.js';
+import { PIXELWISE } from '../modules/pixelwise.js';
 import { handOver, withdraw } from '../pictures/handover.js';
+import { sourceModules } from '../pictures/read.js';
 import type { Job } from './denoise-files.js';
 import { denoiseGraph, type GraphSettings } from './denoise-graph.js';
 import { noiseOf, type ChosenNoise, type NoiseChoice, type NoisyPicture } from './denoise-noise.js';
@@ -36,8 +39,8 @@ export interface PrepareOptions {
 
 const seconds = (since: number): number => (performance.now() - since) / 1000;
 
-/** Reads a picture and hands it over to its graph. */
-async function read(job: Job, warn: (message: string) => void): Promise<{ picture: NoisyPicture; turns: 0 | 1 | 2 | 3 }> {
+/** Reads a picture and hands it over to its graph. `onDecoding`: as of PictureReader. */
+async function read(job: Job, warn: (message: string) => void, onDecoding?: (size: PictureSize) => void): Promise<{ picture: NoisyPicture; turns: 0 | 1 | 2 | 3 }> {
   if (job.kind === 'raw') {
     const raw = await loadRaw(job.path, {});
     handOver(job.path, { raw });
@@ -45,15 +48,15 @@ async function read(job: Job, warn: (message: string) => void): Promise<{ pictur
     return { picture: { file: 'raw', width, height, pixels: data, camera: header.camera, iso: header.iso }, turns: colour.turns };
   }
   const reader = job.kind === 'pfm' ? pfmReader : job.kind === 'exr' ? exrReader : pictureReader(job.kind);
-  const frame = await loadFrame(reader, job.path, {}, warn);
+  const frame = await loadFrame(reader, job.path, {}, warn, onDecoding);
   handOver(job.path, { frame });
   return { picture: { file: job.kind, width: frame.width, height: frame.height, pixels: frame.data, ...readShot(frame.exif) }, turns: 0 };
 }
 
-/** Reads a picture, finds its noise and writes its graph. Throws InputError. */
-export async function prepare(job: Job, { noise, graph, warn }: PrepareOptions): Promise<Prepared> {
+/** Reads a picture, finds its noise and writes its graph. `onDecoding`: as of PictureReader. Throws InputError. */
+export async function prepare(job: Job, { noise, graph, warn }: PrepareOptions, onDecoding?: (size: PictureSize) => void): Promise<Prepared> {
   const begin = performance.now();
-  const { picture, turns } = await read(job, warn);
+  const { picture, turns } = await read(job, warn, onDecoding);
   const decoded = performance.now();
   try {
     const chosen = await noiseOf(noise, picture);
@@ -66,10 +69,12 @@ export async function prepare(job: Job, { noise, graph, warn }: PrepareOptions):
   }
 }
 
-/** Where a picture's time went, in seconds. Decoding and encoding overlap other pictures' device time. */
+/** Where a picture's time went, in seconds. Decoding and encoding overlap other pictures' device time, and decoding of the first the start. */
 export interface Shares {
   decode: number;
   noise: number;
+  /** Opening the device and building kernels, of the first picture. */
+  start: number;
   prepare: number;
   upload: number;
   device: number;
@@ -124,36 +129,62 @@ export async function denoiseAll(run: DenoiseRun): Promise<void> {
     const job = jobs[i];
     if (!job || signal.aborted) return undefined;
     run.onStage(i, 'reading', 0);
-    return prepare(job, run).catch((error: unknown) => ({ error }));
+    const onDecoding = (size: PictureSize): void => void (warming = warm(job, size, run));
+    return prepare(job, run, i === 0 ? onDecoding : undefined).catch((error: unknown) => ({ error }));
   };
+  /** Seconds that it took. */
+  let warming = Promise.resolve(0);
   let ahead = begin(0);
   let writing: Promise<void> = Promise.resolve();
-  for (let i = 0; ahead; i++) {
-    const prepared: Prepared | { error: unknown } = await ahead;
-    ahead = begin(i + 1);
-    if ('error' in prepared) {
-      run.onDone(i, { job: jobs[i]!, error: prepared.error });
-      continue;
-    }
-    try {
-      const finish = await onDevice(i, prepared, run);
-      await writing; // one picture at a time: memory
-      writing = finish().then((outcome) => run.onDone(i, outcome));
-    } catch (error) {
-      withdraw(prepared.job.path);
-      if (isFatal(error)) {
-        await writing;
-        throw error;
+  try {
+    for (let i = 0; ahead; i++) {
+      const prepared: Prepared | { error: unknown } = await ahead;
+      ahead = begin(i + 1);
+      if ('error' in prepared) {
+        run.onDone(i, { job: jobs[i]!, error: prepared.error });
+        continue;
       }
-      if (!signal.aborted) run.onDone(i, { job: prepared.job, error });
+      try {
+        const warmed = i === 0 ? await warming : 0;
+        const finish = await onDevice(i, prepared, run, warmed);
+        await writing; // one picture at a time: memory
+        writing = finish().then((outcome) => run.onDone(i, outcome));
+      } catch (error) {
+        withdraw(prepared.job.path);
+        if (isFatal(error)) throw error;
+        if (!signal.aborted) run.onDone(i, { job: prepared.job, error });
+      }
+      if (signal.aborted) break;
     }
-    if (signal.aborted) break;
+  } finally {
+    await Promise.all([writing, warming]);
   }
-  await writing;
+}
+
+/**
+ * Opens the device and builds the kernels for a picture of this size, while it is decoded: the same graph with a source that has the size only. What
+ * goes wrong is left to the graph itself, which will meet it again.
+ */
+async function warm(job: Job, size: PictureSize, run: DenoiseRun): Promise<number> {
+  const begin = performance.now();
+  const sized = (type: ModuleType): ModuleType => ({
+    ...type,
+    create: () => ({
+      shapes: () => ({ output: { channels: 'rgba', format: type.connectors[0]!.format as Format, ...size, count: 1 } }),
+      build: (ctx) => void ctx.output('output', { persistent: true }),
+      windows: () => PIXELWISE,
+    }),
+  });
+  const name = sourceModules[job.kind];
+  const registry = new Map(run.registry).set(name, sized(run.registry.get(name)!));
+  const text = denoiseGraph(job, { ...run.graph, noise: { a: 1, b: 1 }, turns: 0 });
+  const { device, loadSpirv, tile, memory, signal } = run;
+  await warmUp({ ...source({ text, job }), registry, device, loadSpirv, tile, memory, signal }).catch(() => undefined);
+  return seconds(begin);
 }
 
 /** Runs one picture's graph; what is left to do then is writing its files. */
-async function onDevice(i: number, prepared: Prepared, run: DenoiseRun): Promise<() => Promise<Outcome>> {
+async function onDevice(i: number, prepared: Prepared, run: DenoiseRun, warmed: number): Promise<() => Promise<Outcome>> {
   const writes: Promise<{ file: string; seconds: number }>[] = [];
   run.onStage(i, 'denoising', 0);
   const summary: RunSummary = await runGraph({
@@ -180,6 +211,7 @@ async function onDevice(i: number, prepared: Prepared, run: DenoiseRun): Promise
     const written = results.flatMap((r) => (r.status === 'fulfilled' ? [r.value] : []));
     const shares: Shares = {
       ...prepared.seconds,
+      start: warmed + startup.device,
       prepare: startup.check + startup.plan + startup.pipelines,
       upload: stages.sources,
       device: stages.device,
@@ -191,7 +223,7 @@ async function onDevice(i: number, prepared: Prepared, run: DenoiseRun): Promise
   };
 }
 
-const source = ({ text, job }: Prepared) => ({ file: `the graph of ${job.input}`, text, graphDir: '/' });
+const source = ({ text, job }: Pick<Prepared, 'text' | 'job'>) => ({ file: `the graph of ${job.input}`, text, graphDir: '/' });
 
 /** Checks a picture's graph without running it: for `--print-cfg`. */
 export async function checkPrepared(prepared: Prepared, registry: ReadonlyMap<string, ModuleType>): Promise<void> {

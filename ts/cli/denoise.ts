@@ -139,7 +139,10 @@ async function denoise(jobs: readonly Job[], how: Omit<PrepareOptions, 'warn'>, 
     }
     done++;
     shares.push(outcome.shares);
-    say(() => log.log('cli', told(outcome)));
+    say(() => {
+      log.log('cli', told(outcome));
+      log.log('mem', `${outcome.prepared.job.input}: ${mebibytes(outcome.peakBytes)} of device memory for its graph; host memory so far ${mebibytes(process.resourceUsage().maxRSS * 1024)} at most`);
+    });
   };
   try {
     await denoiseAll({
@@ -161,6 +164,8 @@ async function denoise(jobs: readonly Job[], how: Omit<PrepareOptions, 'warn'>, 
 
 const exitCodeOf = (error: unknown): number => (error instanceof VkpnError ? error.exitCode : 1);
 const describe = (error: unknown): string => (error instanceof VkpnError ? error.format() : `${error instanceof Error ? error.message : String(error)} (a fault of vkpn itself)`);
+
+const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(0)} MiB`;
 
 /** "in -> out, 8.3 MP, noise a = … b = … (estimated)" */
 function told({ prepared, files, tiles }: Extract<Outcome, { prepared: unknown }>): string {
@@ -187,10 +192,10 @@ function summary({ jobs, done, failed, shares, seconds }: Total, log: Log): void
 /** Mean time a picture of each stage, and its share of their sum. Stages of different pictures overlap. */
 function shareTable(shares: readonly Shares[]): string[] {
   const names: [keyof Shares, string][] = [
-    ['decode', 'decode'], ['noise', 'noise estimate'], ['prepare', 'graph, memory, pipelines'], ['upload', 'upload'], ['device', 'device'], ['download', 'download'], ['encode', 'encode and write'],
+    ['decode', 'decode'], ['noise', 'noise estimate'], ['start', 'device and kernels, while the first is decoded'], ['prepare', 'graph and memory'], ['upload', 'upload'], ['device', 'device'], ['download', 'download'], ['encode', 'encode and write'],
   ];
   const mean = (key: keyof Shares): number => shares.reduce((sum, s) => sum + s[key], 0) / shares.length;
   const total = names.reduce((sum, [key]) => sum + mean(key), 0);
   const line = (seconds: number, text: string): string => `${(seconds * 1000).toFixed(1).padStart(9)} ms ${((100 * seconds) / total).toFixed(1).padStart(5)} %  ${text}`;
-  return [...names.map(([key, name]) => line(mean(key), key === 'device' ? `device (${(mean('gpu') * 1000).toFixed(1)} ms on the GPU)` : name)), line(total, 'in all, a picture; those of several overlap')];
+  return [...names.map(([key, name]) => line(mean(key), key === 'device' ? `device (${(mean('gpu') * 1000).toFixed(1)} ms on the GPU)` : name)), line(total, 'in all, a picture; much of it overlaps')];
 }

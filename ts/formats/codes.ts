@@ -20,10 +20,9 @@ export interface LightHalves {
 
 const one = 0x3c00;
 
-/** rgb codes -> f16 rgba. Values beyond f16 are counted and become infinite. */
-export function codesToHalf(codes: Uint8Array | Uint16Array, { tables: [tr, tg, tb], matrix: [mr, mg, mb] }: CodesToLight): LightHalves {
+/** rgb codes -> f16 rgba, in `data`. Values beyond f16 are counted and become infinite. */
+export function codesToHalf(codes: Uint8Array | Uint16Array, { tables: [tr, tg, tb], matrix: [mr, mg, mb] }: CodesToLight, data: Uint16Array = new Uint16Array((codes.length / 3) * 4)): LightHalves {
   const pixels = codes.length / 3;
-  const data = new Uint16Array(4 * pixels);
   const f32 = new Float32Array(3);
   const bits = new Uint32Array(f32.buffer);
   let overflows = 0;
@@ -77,11 +76,15 @@ export interface Codes {
   broken: number;
 }
 
-/** rgba in f32, or f16 as its bits -> rgb codes, clamped, rounded to nearest; NaN becomes 0. Alpha is dropped. */
-export function lightToCodes(rgba: Float32Array | Uint16Array, { matrix: [mr, mg, mb], tables: [tr, tg, tb], bits }: LightToCodes): Codes {
-  const pixels = rgba.length / 4;
+/** Room for the codes of so many pixels. */
+export const codesArray = (bits: 8 | 16, pixels: number, shared = false): Uint8Array | Uint16Array => {
+  const memory = new (shared ? SharedArrayBuffer : ArrayBuffer)((3 * pixels * bits) / 8);
+  return bits === 8 ? new Uint8Array(memory) : new Uint16Array(memory);
+};
+
+/** rgba in f32, or f16 as its bits -> rgb codes, in `codes`, clamped, rounded to nearest; NaN becomes 0. Alpha is dropped. */
+export function lightToCodes(rgba: Float32Array | Uint16Array, { matrix: [mr, mg, mb], tables: [tr, tg, tb], bits }: LightToCodes, codes = codesArray(bits, rgba.length / 4)): Codes {
   let broken = 0;
-  const codes = bits === 8 ? new Uint8Array(3 * pixels) : new Uint16Array(3 * pixels);
   const top = 2 ** bits - 1;
   const f32 = new Float32Array(1);
   const u32 = new Uint32Array(f32.buffer);

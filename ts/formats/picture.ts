@@ -23,10 +23,13 @@ export interface Picture {
   icc?: Uint8Array;
 }
 
-export interface PictureHeader {
-  /** As shown: after the EXIF orientation. */
+/** As shown: after the EXIF orientation. */
+export interface PictureSize {
   width: number;
   height: number;
+}
+
+export interface PictureHeader extends PictureSize {
   bits: 8 | 16;
   icc?: Uint8Array;
   exif?: Uint8Array;
@@ -71,11 +74,13 @@ interface Codes {
 }
 
 /** The code values as they are in the file (`embedded`: taken through the profile to P3 with sRGB's curve, by libvips), upright, without alpha. */
-async function decodeCodes(bytes: Uint8Array, bits: 8 | 16, embedded: boolean, kind: PictureKind, file: string): Promise<Codes> {
+async function decodeCodes(bytes: Uint8Array, bits: 8 | 16, embedded: boolean, kind: PictureKind, file: string, onDecoding?: () => void): Promise<Codes> {
   let image = sharp(bytes, { ignoreIcc: !embedded }).autoOrient().removeAlpha();
   if (embedded) image = image.pipelineColourspace('rgb16');
   image = bits === 16 ? image.toColourspace('rgb16').raw({ depth: 'ushort' }) : image.toColourspace('srgb').raw({ depth: 'uchar' });
-  const { data, info } = await image.toBuffer({ resolveWithObject: true }).catch((e: unknown) => {
+  const decoding = image.toBuffer({ resolveWithObject: true });
+  onDecoding?.();
+  const { data, info } = await decoding.catch((e: unknown) => {
     throw new InputError('PICTURE_BROKEN', `the ${kinds[kind].name} file can't be decoded: ${reason(e)}`, { place: { file }, hint: 'Was it copied or written completely?', cause: e });
   });
   if (info.channels !== 3) throw new InputError('PICTURE_BROKEN', `the ${kinds[kind].name} file decodes to ${info.channels} channels`, { place: { file } });
@@ -130,10 +135,11 @@ export interface OpenPicture {
  * Decodes a picture of 8 or 16 bits, colour, grey or palette, with or without alpha (which is dropped), upright.
  * Colours: by the embedded profile, else sRGB. Matrix and grey profiles are evaluated here; others by libvips, into P3.
  * @param warn told of a profile that can't be used
+ * @param onDecoding called when the size is known and decoding goes on elsewhere: this thread has nothing to do until it is done
  * @throws InputError as readPictureHeader, and PICTURE_BROKEN for pixels that can't be decoded
  */
-export async function openPictureBytes(bytes: Uint8Array, kind: PictureKind, file: string, warn: (message: string) => void): Promise<OpenPicture> {
-  const { bits, icc, exif } = await readPictureHeader(bytes, kind, file);
+export async function openPictureBytes(bytes: Uint8Array, kind: PictureKind, file: string, warn: (message: string) => void, onDecoding?: (size: PictureSize) => void): Promise<OpenPicture> {
+  const { bits, icc, exif, ...size } = await readPictureHeader(bytes, kind, file);
   const done = (codes: Codes, depth: 8 | 16, profile: Profile): OpenPicture => {
     const [r, g, b] = profile.decode;
     const red = decodeTable(r, 2 ** depth);
@@ -141,7 +147,7 @@ export async function openPictureBytes(bytes: Uint8Array, kind: PictureKind, fil
     const light: CodesToLight = { tables: [red, own(g), own(b)], matrix: profile.toRec2020 };
     return { width: codes.width, height: codes.height, exif: exif && uprightExif(exif), icc, codes: codes.data, light, part: linearise(codes, light) };
   };
-  const codes = await decodeCodes(bytes, bits, false, kind, file);
+  const codes = await decodeCodes(bytes, bits, false, kind, file, () => onDecoding?.(size));
   if (!icc) return done(codes, bits, taggedAs('sRGB', 'sRGB'));
   const profile = readProfile(icc);
   if (profile) return done(codes, bits, profile);

@@ -45,23 +45,20 @@ export class DevicePlan implements FramePlan {
   /** For each op of the program its step; undefined for barriers. */
   readonly opSteps: (Step | undefined)[] = [];
 
-  private constructor(
-    readonly plan: Plan,
-    private readonly device: Device,
-  ) {}
+  private constructor(readonly plan: Plan) {}
 
   /**
    * Allocates and compiles everything; undefined if `signal` came meanwhile: compiling may take long, so the event loop gets
    * its turn between kernels. Rejects with GpuError OUT_OF_MEMORY before it allocates what can't fit.
    */
   static async create(plan: Plan, device: Device, load: SpirvLoader, signal?: AbortSignal): Promise<DevicePlan | undefined> {
-    const made = new DevicePlan(plan, device);
+    const made = new DevicePlan(plan);
     const short = shortage(plan, device);
     if (short !== undefined) throw new GpuError('OUT_OF_MEMORY', short, { hint: 'use smaller pictures or tiles, a smaller batch, or a device with more memory' });
     try {
       for (const slot of plan.slots) made.memory.set(slot, device.buffer(slotName(slot), roundUp(slot.bytes, 16), slot.uniform ? { uniform: true } : {}));
       for (const step of plan.steps) {
-        if (step.kind === 'node') made.kernels.set(step.desc, made.kernel(step.desc, load));
+        if (step.kind === 'node') made.kernels.set(step.desc, kernelOf(device, step.desc, load));
         await setImmediate();
         if (signal?.aborted) return made.freeMemory();
       }
@@ -94,18 +91,6 @@ export class DevicePlan implements FramePlan {
       if (b.init === 'zero' || b.init.byteLength < b.bytes) this.gpu(slot).fill(0);
       if (b.init !== 'zero') this.gpu(slot).write(b.init);
     }
-  }
-
-  private kernel(desc: NodeDesc, load: SpirvLoader): Kernel {
-    return this.device.kernel({
-      name: desc.variant === undefined ? desc.kernel : `${desc.kernel}.${desc.variant}`,
-      spirv: load(desc.kernel, desc.variant),
-      bindings: desc.uses.map((u) => u.kind ?? 'storage'),
-      pushBytes: desc.push?.byteLength ?? 0,
-      spec: desc.spec,
-      subgroupSize: desc.subgroupSize,
-      fullSubgroups: desc.fullSubgroups,
-    });
   }
 
   private ops(): Op[] {
@@ -167,6 +152,27 @@ export class DevicePlan implements FramePlan {
   private freeMemory(): undefined {
     for (const buffer of this.memory.values()) buffer.destroy();
     this.memory.clear();
+  }
+}
+
+function kernelOf(device: Device, desc: NodeDesc, load: SpirvLoader): Kernel {
+  return device.kernel({
+    name: desc.variant === undefined ? desc.kernel : `${desc.kernel}.${desc.variant}`,
+    spirv: load(desc.kernel, desc.variant),
+    bindings: desc.uses.map((u) => u.kind ?? 'storage'),
+    pushBytes: desc.push?.byteLength ?? 0,
+    spec: desc.spec,
+    subgroupSize: desc.subgroupSize,
+    fullSubgroups: desc.fullSubgroups,
+  });
+}
+
+/** Builds a plan's kernels, which a device keeps; the event loop gets its turn between them. `signal` ends it early. */
+export async function buildKernels(plan: Plan, device: Device, load: SpirvLoader, signal?: AbortSignal): Promise<void> {
+  for (const step of plan.steps) {
+    if (signal?.aborted) return;
+    if (step.kind === 'node') kernelOf(device, step.desc, load);
+    await setImmediate();
   }
 }
 

@@ -7,7 +7,7 @@ import { graphLines, graphText } from '../checkpoint/graph-lines.js';
 import type { Statement } from '../cfg/statement.js';
 import { GpuError, InputError } from '../errors.js';
 import type { Device, DeviceInfo } from '../gpu/types.js';
-import { DevicePlan, shortage, type FramePlan, type SpirvLoader } from './device-plan.js';
+import { buildKernels, DevicePlan, shortage, type FramePlan, type SpirvLoader } from './device-plan.js';
 import { runFrames, type LoopOptions, type LoopResult } from './frame-loop.js';
 import { buildGraph, runOrder, type Graph } from './graph.js';
 import { makePlan, stepName, type Plan, type PlanOptions } from './plan.js';
@@ -102,6 +102,13 @@ export async function checkGraph(source: GraphSource): Promise<CheckedGraph> {
 /** The plan for a device, without running it. */
 export function planGraph(checked: CheckedGraph, device: DeviceInfo): Plan {
   return makePlan(checked.run, device);
+}
+
+/** Opens the device and builds a graph's kernels, so that runGraph finds both ready. Rejects as runGraph does before its frames. */
+export async function warmUp(options: GraphSource & TileOptions & Pick<RunOptions, 'device' | 'loadSpirv' | 'signal'>): Promise<void> {
+  const { run } = await checkGraph(options);
+  const device = await options.device();
+  await buildKernels(planTiled(run, device, options).plan, device, options.loadSpirv, options.signal);
 }
 
 /** Runs a graph to its end, or until `signal`. Throws InputError before any GPU work, GpuError or OutputError after. */

@@ -3,7 +3,7 @@
 import { InputError } from '../errors.js';
 import type { InputFile } from '../files.js';
 import { openPictureBytes, readPictureHeader, type PictureKind } from '../formats/picture.js';
-import { toHalfPicture } from '../pictures/convert.js';
+import { startConverters, toHalfPicture } from '../pictures/convert.js';
 import { pictureSource, type Frame, type PictureReader } from './picture-source.js';
 
 /** Bytes that hold the headers of most pictures; some have more metadata. */
@@ -18,8 +18,11 @@ export function pictureReader(kind: PictureKind): PictureReader {
       if (head.length === file.bytes) return readPictureHeader(head, kind, file.path);
       return readPictureHeader(head, kind, file.path).catch(async () => readPictureHeader(await file.read(0, file.bytes), kind, file.path));
     },
-    decode: async (bytes, path, warn): Promise<Frame> => {
-      const { width, height, codes, light, exif, icc } = await openPictureBytes(bytes, kind, path, warn);
+    decode: async (bytes, path, warn, onDecoding): Promise<Frame> => {
+      const { width, height, codes, light, exif, icc } = await openPictureBytes(bytes, kind, path, warn, (size) => {
+        startConverters(size.width * size.height);
+        onDecoding?.(size);
+      });
       const half = await toHalfPicture(codes, light);
       if (half.overflows > 0) {
         const pixel = half.firstOverflow;

@@ -3,19 +3,15 @@
 import { basename } from 'node:path';
 import { InputError } from '../errors.js';
 import { withInput, type Asked, type InputFile } from '../files.js';
+import type { PictureSize } from '../formats/picture.js';
 import { fitTo } from '../formats/pixels.js';
 import type { BuildContext, FrameContext, InstanceInfo, ModuleInstance, ModuleType, ParamSpec, PlanBuffer, PortShape, ShapeContext } from '../graph/types.js';
 import { peekOver, takeOver } from '../pictures/handover.js';
 import { PIXELWISE } from './pixelwise.js';
 import { sequenceFiles } from './sequence.js';
 
-interface Size {
-  width: number;
-  height: number;
-}
-
 /** A decoded picture in the format that goes to the device: 4 values a pixel. */
-export interface Frame extends Size {
+export interface Frame extends PictureSize {
   data: Float32Array | Uint16Array;
   range?: { min: number; max: number };
   exif?: Uint8Array;
@@ -25,14 +21,15 @@ export interface Frame extends Size {
 /** One file format. Both throw InputError naming the file. */
 export interface PictureReader {
   format: 'f16' | 'f32';
-  header(file: InputFile): Promise<Size>;
-  decode(bytes: Uint8Array, path: string, warn: (message: string) => void): Promise<Frame>;
+  header(file: InputFile): Promise<PictureSize>;
+  /** `onDecoding`: called when the size is known and decoding goes on in other threads, where it does. */
+  decode(bytes: Uint8Array, path: string, warn: (message: string) => void, onDecoding?: (size: PictureSize) => void): Promise<Frame>;
 }
 
 /** Reads and decodes a whole file. */
-export async function loadFrame(reader: PictureReader, path: string, asked: Asked, warn: (message: string) => void): Promise<Frame> {
+export async function loadFrame(reader: PictureReader, path: string, asked: Asked, warn: (message: string) => void, onDecoding?: (size: PictureSize) => void): Promise<Frame> {
   const bytes = await withInput(path, asked, (file) => file.read(0, file.bytes));
-  return reader.decode(bytes, path, warn);
+  return reader.decode(bytes, path, warn, onDecoding);
 }
 
 /** Decoded sequences up to this size stay in memory; of longer ones only the next frame. */
@@ -60,7 +57,7 @@ export function pictureSource(name: string, doc: string, filename: string, reade
 
 class PictureSource implements ModuleInstance {
   private files: string[] = [];
-  private size: Size = { width: 0, height: 0 };
+  private size: PictureSize = { width: 0, height: 0 };
   private hold = 1;
   private fit = 'equal';
   private ctx!: ShapeContext;
@@ -133,8 +130,8 @@ class PictureSource implements ModuleInstance {
   }
 
   /** Sizes of all files, from their headers. */
-  private async sizes(): Promise<Size[]> {
-    const sizes: Size[] = [];
+  private async sizes(): Promise<PictureSize[]> {
+    const sizes: PictureSize[] = [];
     for (const path of this.files) {
       const { width, height } = peekOver(path)?.frame ?? (await withInput(path, this.asked(), (file) => this.reader.header(file)));
       sizes.push({ width, height });
@@ -142,7 +139,7 @@ class PictureSource implements ModuleInstance {
     return sizes;
   }
 
-  private commonSize(sizes: Size[]): Size {
+  private commonSize(sizes: PictureSize[]): PictureSize {
     const pick = this.fit === 'mirror' ? Math.max : Math.min;
     const size = sizes.reduce((a, b) => ({ width: pick(a.width, b.width), height: pick(a.height, b.height) }));
     if (this.fit !== 'equal') return size;
@@ -151,7 +148,7 @@ class PictureSource implements ModuleInstance {
     return size;
   }
 
-  private sizeError(index: number, is: Size, should: Size): InputError {
+  private sizeError(index: number, is: PictureSize, should: PictureSize): InputError {
     const { module, inst } = this.info;
     return new InputError('SEQUENCE_SIZE', `${basename(this.files[index]!)} has ${is.width}x${is.height} pixels, ${basename(this.files[0]!)} has ${should.width}x${should.height}`, {
       ...this.asked(),

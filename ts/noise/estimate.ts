@@ -6,6 +6,7 @@
 
 import { InputError } from '../errors.js';
 import { convertPrimaries } from '../formats/colour.js';
+import { fromHalf } from '../formats/half.js';
 import { meanBelow } from './chi2.js';
 import { evaluate, fitLine, type Line, type Point, startLine } from './line.js';
 import { FINE, type LinearPicture, measurePatches, type Patches, SIDE } from './patches.js';
@@ -123,10 +124,26 @@ function roomOf(p: Patches, i: number, c: number): number {
   return Math.min(p.clipMean[i]! - low, high - p.clipMean[i]!);
 }
 
+/** Values of these indices. */
+function pick(of: Float64Array, indices: Uint32Array): Float64Array {
+  const out = new Float64Array(indices.length);
+  for (let k = 0; k < out.length; k++) out[k] = of[indices[k]!]!;
+  return out;
+}
+
+function countWhere(count: number, use: (i: number) => boolean): number {
+  let n = 0;
+  for (let i = 0; i < count; i++) if (use(i)) n++;
+  return n;
+}
+
 /** Indices of values in order of signal, cut into parts of equal numbers (in order of index within). */
 function binsOf(v: Values, use: (i: number) => boolean): Uint32Array[] {
-  const chosen = Uint32Array.from({ length: v.count }, (_, i) => i).filter(use);
-  const sorted = Float64Array.from(chosen, (i) => v.signal[i]!).sort();
+  const all = new Uint32Array(v.count);
+  let n = 0;
+  for (let i = 0; i < v.count; i++) if (use(i)) all[n++] = i;
+  const chosen = all.subarray(0, n);
+  const sorted = pick(v.signal, chosen).sort();
   const bins = Math.max(1, Math.min(BINS, Math.floor(chosen.length / 40)));
   const ends = Array.from({ length: bins - 1 }, (_, k) => sorted[Math.floor(((k + 1) * sorted.length) / bins)]!);
   const parts = Array.from({ length: bins }, (): number[] => []);
@@ -150,13 +167,15 @@ const quantile = (sorted: ArrayLike<number>, q: number): number => sorted[Math.m
 
 /** The flat ones of a bin: coarse energy by the model's noise, or among the least of the bin. */
 function flat(v: Values, bin: Uint32Array, line: Line | undefined): Uint32Array {
-  const least = quantile(Float64Array.from(bin, (i) => v.coarse[i]!).sort(), Math.max(0.1, Math.min(1, 24 / bin.length)));
+  const least = quantile(pick(v.coarse, bin).sort(), Math.max(0.1, Math.min(1, 24 / bin.length)));
   return bin.filter((i) => v.coarse[i]! <= Math.max(least, line ? 1.5 * evaluate(line, v.signal[i]!) : 0));
 }
 
 /** Variance of a bin, relative to the line: mean of the fine energies below a cut, which is put right for the cut. */
 function centre(v: Values, chosen: Uint32Array, line: Line, freedom: number): { ratio: number; count: number } {
-  const ratios = Float64Array.from(chosen, (i) => v.fine[i]! / Math.max(evaluate(line, v.signal[i]!), TINY)).sort();
+  const ratios = pick(v.fine, chosen);
+  for (let k = 0; k < ratios.length; k++) ratios[k]! /= Math.max(evaluate(line, v.signal[chosen[k]!]!), TINY);
+  ratios.sort();
   let ratio = quantile(ratios, 0.5);
   let count = ratios.length;
   const put = meanBelow(freedom, CUT);
@@ -195,7 +214,7 @@ const median = (values: readonly number[]): number => quantile([...values].sort(
 function start(v: Values, bins: readonly Uint32Array[]): Line {
   const points = bins.map((bin): Point => {
     const chosen = flat(v, bin, undefined);
-    const middle = (of: Float64Array): number => quantile(Float64Array.from(chosen, (i) => of[i]!).sort(), 0.5);
+    const middle = (of: Float64Array): number => quantile(pick(of, chosen).sort(), 0.5);
     return { x: middle(v.mean), v: middle(v.fine), error: 2 / Math.sqrt(FINE * chosen.length) };
   });
   return startLine(points);
@@ -247,13 +266,12 @@ function fit(v: Values, use: (i: number) => boolean, near?: Line): Fit | undefin
   // Patches that no pixel of is at an end; in a dark and noisy picture those at whose own noise the end is far enough from the mean.
   const rules = [(i: number): boolean => v.touches[i] === 0, ...CLEAR.map((k) => (i: number): boolean => v.room[i]! > k * Math.sqrt(v.fine[i]!))];
   const tries = rules.map((rule) => (i: number): boolean => v.fine[i]! > TINY && use(i) && rule(i));
-  const counts = tries.map((alive) => countOf(binsOf(v, alive)));
-  const all = counts.map((_, k) => k);
-  const at = all.find((k) => counts[k]! >= Math.max(ENOUGH, v.count / 20)) ?? all.find((k) => counts[k]! >= ENOUGH);
-  if (at === undefined) return undefined;
+  const leaves = (least: number): number => tries.findIndex((alive) => countWhere(v.count, alive) >= least);
+  const many = leaves(Math.max(ENOUGH, v.count / 20));
+  const at = many >= 0 ? many : leaves(ENOUGH);
+  if (at < 0) return undefined;
   const alive = tries[at]!;
-  const first = binsOf(v, alive);
-  let line = near ?? start(v, first);
+  let line = near ?? start(v, binsOf(v, alive));
   let result: Fit | undefined;
   for (let round = near ? ROUNDS - 2 : 0; round < ROUNDS; round++) {
     const by = line;
@@ -340,13 +358,21 @@ export function sampleNoise(picture: LinearPicture, options: NoiseOptions = {}, 
   };
 }
 
+/** sampleNoise of pixels in f32, or f16 as its bits. */
+export function samplePixels(width: number, height: number, pixels: Float32Array | Uint16Array, options: NoiseOptions, most: number): NoiseSamples {
+  return sampleNoise({ width, height, rgba: pixels.BYTES_PER_ELEMENT === 4 ? (pixels as Float32Array) : fromHalf(pixels as Uint16Array) }, options, most);
+}
+
+/** Patches that one of `count` parts or pictures contributes, of those that an estimate needs. */
+export const patchesOfEach = (count: number): number => Math.ceil(MOST / count);
+
 /**
  * The noise of a picture, or of several of the same camera and setting.
  * @throws InputError NOISE_SMALL: fewer than 32 patches of 8x8; NOISE_CLIPPED: nothing is left that does not end at black or white
  */
 export function estimateNoise(pictures: LinearPicture | readonly LinearPicture[], options: NoiseOptions = {}): NoiseEstimate {
   const list = 'rgba' in pictures ? [pictures] : pictures;
-  return estimateFrom(list.map((p) => sampleNoise(p, options, Math.ceil(MOST / list.length))));
+  return estimateFrom(list.map((p) => sampleNoise(p, options, patchesOfEach(list.length))));
 }
 
 /** The same from samples of the pictures. Throws as estimateNoise. */

@@ -1,49 +1,47 @@
 // Colour arithmetic of whole pictures, spread over threads where a picture is large.
 
-import { codesToHalf, lightToCodes, type Codes, type CodesToLight, type LightHalves, type LightToCodes } from '../formats/codes.js';
-import { inWorker, poolSize } from './pool.js';
+import { codesArray, codesToHalf, lightToCodes, type Codes, type CodesToLight, type LightHalves, type LightToCodes } from '../formats/codes.js';
+import { inWorker, poolSize, startThreads } from './pool.js';
 
 /** Pixels of a part: smaller ones cost more to hand over than to convert. */
 const partPixels = 1 << 20;
 
-/** Parts of an array of `channels` values a pixel: copies, to be given away. Undefined for a picture too small to divide. */
-function parts<T extends Uint8Array | Uint16Array | Float32Array>(values: T, channels: number): T[] | undefined {
-  const pixels = values.length / channels;
-  const count = Math.min(poolSize, Math.floor(pixels / partPixels));
-  if (count < 2) return undefined;
-  const step = Math.ceil(pixels / count) * channels;
-  return Array.from({ length: count }, (_, i) => values.slice(i * step, (i + 1) * step) as T);
-}
+const partsOf = (pixels: number): number => Math.min(poolSize, Math.floor(pixels / partPixels));
 
-function join<T extends Uint8Array | Uint16Array>(pieces: readonly T[], into: T): T {
-  let at = 0;
-  for (const piece of pieces) {
-    into.set(piece, at);
-    at += piece.length;
-  }
-  return into;
+/** Starts the threads that will convert a picture of so many pixels. */
+export const startConverters = (pixels: number): void => startThreads(partsOf(pixels));
+
+/**
+ * Converts an array of `channels` values a pixel in parts, each by `convert`, which is told the part's first pixel and may give the part away.
+ * Undefined for a picture too small to divide.
+ */
+function inParts<T extends Uint8Array | Uint16Array | Float32Array, R>(values: T, channels: number, convert: (part: T, first: number) => Promise<R>): Promise<R[]> | undefined {
+  const pixels = values.length / channels;
+  const count = partsOf(pixels);
+  if (count < 2) return undefined;
+  const step = Math.ceil(pixels / count);
+  return Promise.all(Array.from({ length: count }, (_, i) => convert(values.slice(i * step * channels, (i + 1) * step * channels) as T, i * step)));
 }
 
 /** codesToHalf, on threads. */
 export async function toHalfPicture(codes: Uint8Array | Uint16Array, light: CodesToLight): Promise<LightHalves> {
-  const given = parts(codes, 3);
-  if (!given) return codesToHalf(codes, light);
-  const made = await Promise.all(given.map((part) => inWorker('codesToHalf', [part, light], [part.buffer as ArrayBuffer])));
-  const first = made.findIndex((m) => m.overflows > 0);
-  const before = made.slice(0, Math.max(first, 0)).reduce((sum, m) => sum + m.data.length / 4, 0);
-  return {
-    data: join(made.map((m) => m.data), new Uint16Array((codes.length / 3) * 4)),
-    overflows: made.reduce((sum, m) => sum + m.overflows, 0),
-    firstOverflow: first < 0 ? -1 : before + made[first]!.firstOverflow,
-  };
+  const data = new Uint16Array(new SharedArrayBuffer((codes.length / 3) * 8));
+  const made = await inParts(codes, 3, async (part, first) => {
+    const values = (part.length / 3) * 4;
+    const { overflows, firstOverflow } = await inWorker('codesToHalf', [part, light, data.subarray(4 * first, 4 * first + values)], [part.buffer as ArrayBuffer]);
+    return { overflows, firstOverflow: firstOverflow < 0 ? -1 : first + firstOverflow };
+  });
+  if (!made) return codesToHalf(codes, light, data);
+  return { data, overflows: made.reduce((sum, m) => sum + m.overflows, 0), firstOverflow: made.find((m) => m.firstOverflow >= 0)?.firstOverflow ?? -1 };
 }
 
 /** lightToCodes, on threads. */
 export async function toCodes(rgba: Float32Array | Uint16Array, how: LightToCodes): Promise<Codes> {
-  const given = parts(rgba, 4);
-  if (!given) return lightToCodes(rgba, how);
-  const made = await Promise.all(given.map((part) => inWorker('lightToCodes', [part, how], [part.buffer as ArrayBuffer])));
-  const length = (rgba.length / 4) * 3;
-  const codes = join<Uint8Array | Uint16Array>(made.map((m) => m.codes), how.bits === 8 ? new Uint8Array(length) : new Uint16Array(length));
-  return { codes, broken: made.reduce((sum, m) => sum + m.broken, 0) };
+  const codes = codesArray(how.bits, rgba.length / 4, true);
+  const made = await inParts(rgba, 4, async (part, first) => {
+    const into = codes.subarray(3 * first, 3 * first + (part.length / 4) * 3);
+    return (await inWorker('lightToCodes', [part, how, into], [part.buffer as ArrayBuffer])).broken;
+  });
+  if (!made) return lightToCodes(rgba, how, codes);
+  return { codes, broken: made.reduce((sum, n) => sum + n, 0) };
 }

@@ -34,6 +34,15 @@ export function inWorker<N extends TaskName>(name: N, args: Parameters<Tasks[N]>
   });
 }
 
+/** Starts as many threads as `count` tasks can use, ahead of them: starting takes as long as a megapixel. */
+export function startThreads(count: number): void {
+  for (let n = idle.length + busy.size; n < Math.min(count, poolSize); n++) {
+    const worker = start();
+    worker.unref();
+    idle.push(worker);
+  }
+}
+
 function next(): void {
   if (queue.length === 0 || (idle.length === 0 && busy.size >= poolSize)) return;
   const worker = idle.pop() ?? start();
