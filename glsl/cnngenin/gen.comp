@@ -27,6 +27,7 @@ layout(push_constant) uniform Push {
   uint tiles;
   uint seed;
   float a, b;                  // the picture's own profile (0, 1, 3) or the fixed one
+  float ev, evs;               // exposure: stops from the least on, and how many
 } push;
 
 // Numbers of the tile, the same for all its pixels: h = hash(frame, tile, purpose).
@@ -55,7 +56,7 @@ void main() {
     if (f.y < 0.5) from.y = push.tileHeight - 1 - from.y;
     from += min(uvec2(u.xy * vec2(push.width - push.tileWidth + 1, push.height - push.tileHeight + 1)),
                 uvec2(push.width - push.tileWidth, push.height - push.tileHeight));
-    exposure = exp2(4.0 * u.z - 2.0);
+    exposure = exp2(push.ev + push.evs * u.z);
     picture = min(uint(u.w * float(PICTURES)), PICTURES - 1);
   }
   uint p = (picture * push.height + from.y) * push.width + from.x;

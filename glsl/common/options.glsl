@@ -13,7 +13,7 @@ layout(constant_id = 7) const uint APPLY = 0;       // softmax plain
 layout(constant_id = 8) const float SHARP = 0.1;
 layout(constant_id = 9) const uint ABLEND = 0;      // plain sigmoid clamped const
 layout(constant_id = 10) const uint ACT = 0;        // lrelu relu none
-layout(constant_id = 11) const uint LOSS = 0;       // l2 smape cosh rel enc
+layout(constant_id = 11) const uint LOSS = 0;       // l2 smape cosh rel enc even
 layout(constant_id = 12) const uint OUTPUTS = 16;   // rows of the last matrix: 16, with chroma 32
 layout(constant_id = 13) const bool INPUT_F32 = false; // format of the module's input picture: f32, else f16
 layout(constant_id = 14) const bool REF_F32 = false;   // of its reference
@@ -25,7 +25,7 @@ const uint BLEND = 0, PREDIFF = 1, POSTDIFF = 2;
 const uint SOFTMAX = 0, APPLY_PLAIN = 1;
 const uint ALPHA_PLAIN = 0, ALPHA_SIGMOID = 1, ALPHA_CLAMPED = 2, ALPHA_CONST = 3;
 const uint LRELU = 0, RELU = 1, NO_ACT = 2;
-const uint L2 = 0, SMAPE = 1, COSH = 2, REL = 3, ENC = 4;
+const uint L2 = 0, SMAPE = 1, COSH = 2, REL = 3, ENC = 4, EVEN = 5;
 
 const float SLOPE = ACT == LRELU ? 0.001 : ACT == RELU ? 0.0 : 1.0; // of the activation, where its argument is <= 0
 

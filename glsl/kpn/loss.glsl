@@ -15,8 +15,13 @@ vec2 lossOf(float r, float t, float side, float a, float b) {
     float h = sinh(0.5 * d);
     return vec2(2.0 * h * h, sinh(d));
   }
-  if (LOSS == REL) {
-    float inv = 1.0 / max((a + 65535.0 * max(t, 0.0) * b) / (65535.0 * 65535.0), 1e-10);
+  if (LOSS == REL || LOSS == EVEN) {
+    float var = max((a + 65535.0 * max(t, 0.0) * b) / (65535.0 * 65535.0), 1e-10);
+    float inv = 1.0 / var;
+    if (LOSS == EVEN) { // var^(5/8) (|t| + 0.05)^(3/8)
+      float q = sqrt(sqrt(abs(t) + 0.05));
+      inv = inversesqrt(var * sqrt(sqrt(var)) * q) / q;
+    }
     return vec2(d * d * inv, 2.0 * d * inv);
   }
   if (LOSS == ENC) {

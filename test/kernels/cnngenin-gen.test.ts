@@ -20,6 +20,8 @@ interface Options {
   a?: number;
   b?: number;
   formats?: readonly [PictureFormat, PictureFormat];
+  /** Exposures from, to, in stops. */
+  ev?: readonly [number, number];
   /** More pictures behind the first. */
   more?: readonly { img: Image; ref: Image }[];
   /** A profile for each picture. */
@@ -34,11 +36,13 @@ interface Generated {
   noise: { a: number; b: number }[];
 }
 
-async function generate({ mode, img, ref, size: [width, height], tiles = 1, frame = 0, seed = 1, noise = 'fixed', randomTile = false, a = 0, b = 0, formats = ['f32', 'f32'], more = [], profiles }: Options): Promise<Generated> {
-  const push = new DataView(new ArrayBuffer(32));
+async function generate({ mode, img, ref, size: [width, height], tiles = 1, frame = 0, seed = 1, noise = 'fixed', randomTile = false, a = 0, b = 0, ev = [-2, 2], formats = ['f32', 'f32'], more = [], profiles }: Options): Promise<Generated> {
+  const push = new DataView(new ArrayBuffer(40));
   [ref.width, ref.height, width, height, tiles, seed].forEach((v, i) => push.setUint32(4 * i, v, true));
   push.setFloat32(24, a, true);
   push.setFloat32(28, b, true);
+  push.setFloat32(32, ev[0], true);
+  push.setFloat32(36, ev[1] - ev[0], true);
   const pixels = width * height * tiles;
   const all = [{ img, ref }, ...more];
   const contents = new Map([
@@ -96,9 +100,9 @@ describe('random tiles', () => {
   const [W, H, w, h] = [40, 24, 8, 6];
   const tiles = 400;
 
-  test('place, flips and exposure, alike of picture and reference', async () => {
+  test.each([[-2, 2], [-1.5, 4.5]] as const)('place, flips and exposure by %p to %p stops, alike of picture and reference', async (...ev) => {
     const [img, ref] = [positions(W, H, 0.5), positions(W, H)];
-    const g = await generate({ mode: 1, img, ref, size: [w, h], tiles, randomTile: true, a: 3, b: 1 });
+    const g = await generate({ mode: 1, img, ref, size: [w, h], tiles, randomTile: true, a: 3, b: 1, ev });
     const drawn = g.noise.map(({ b: c }, t) => {
       const at = (x: number, y: number, channel: number): number => Math.round(g.ref[t]!.data[3 * (y * w + x) + channel]! / c);
       const [left, right, top, bottom] = [at(0, 0, 0), at(w - 1, 0, 0), at(0, 0, 1), at(0, h - 1, 1)];
@@ -113,10 +117,10 @@ describe('random tiles', () => {
             for (let k = 0; k < 3; k++) if (to.data[3 * (py * w + px) + k] !== toHalf(Math.fround(c * from.data[3 * p + k]!))) wrong++;
           }
       // The reference's profile: (c^2 a, c b).
-      expect(g.noise[t]!.a).toBeCloseTo(exposedNoise({ a: 3, b: 1 }, Math.log2(c)).a, 5);
+      expect(g.noise[t]!.a / exposedNoise({ a: 3, b: 1 }, Math.log2(c)).a).toBeCloseTo(1, 6);
     }
     expect(wrong).toBe(0);
-    expectUniform(drawn.map(({ c }) => Math.log2(c)), -2 - 1e-6, 2 + 1e-6);
+    expectUniform(drawn.map(({ c }) => Math.log2(c)), ev[0] - 1e-6, ev[1] + 1e-6);
     // Places 0..n are equally likely: in the middle of their bins they are uniform in [0, n + 1).
     const next = random(1);
     expectUniform(drawn.map(({ x }) => x + next()), 0, W - w + 1);

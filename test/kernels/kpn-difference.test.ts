@@ -8,7 +8,7 @@ import { nodesOf, poison, runKernel } from './harness.js';
 import { bytesOf, values, type StepCase } from './step-run.js';
 
 const gpu = useDevice();
-const losses = ['l2', 'smape', 'cosh', 'rel', 'enc'] as const;
+const losses = ['l2', 'smape', 'cosh', 'rel', 'enc', 'even'] as const;
 const STEP = 2 ** -7;
 
 interface Results { base: Float64Array; above: Float64Array; below: Float64Array }

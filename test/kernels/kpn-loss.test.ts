@@ -7,7 +7,7 @@ import { Tensors, checkLoss, onLevels } from './step-check.js';
 import { bytesOf, values } from './step-run.js';
 
 const gpu = useDevice();
-const losses = ['l2', 'smape', 'cosh', 'rel', 'enc'] as const;
+const losses = ['l2', 'smape', 'cosh', 'rel', 'enc', 'even'] as const;
 
 test.each(combinations({ loss: losses, format: ['f16', 'f32'], size: [[1, 1], [13, 9]] } as const))('%s', async (_, row) => {
   const { loss, format, size } = row;

@@ -22,7 +22,7 @@ test.each(rows)('%s', async (_, { combine, pyramid, up, shape: [width, height, l
   await testKernel(gpu.device, caseOf({ combine, pyramid, up, levels }, [width, height], 2, { params }), { label: /^rise$/, outputs, check });
 });
 
-test.each(['l2', 'smape', 'cosh', 'rel', 'enc'] as const)('%s, reference in f32', async (loss) => {
+test.each(['l2', 'smape', 'cosh', 'rel', 'enc', 'even'] as const)('%s, reference in f32', async (loss) => {
   const c = caseOf({ loss, levels: 4 }, [33, 18], 3, { formats: { input: 'f16', ref: 'f32' }, params });
   await testKernel(gpu.device, c, { label: /^rise$/, outputs, check });
 });

@@ -113,9 +113,9 @@ describe('borders of larger pictures', () => {
   });
 });
 
-test('a batch sums over tiles of any size, each with its own noise', () => {
+test.each(['rel', 'even'] as const)('a batch sums over tiles of any size, each with its own noise (%s)', (loss) => {
   const next = random(5);
-  const model: ModelOptions = { ...CLASSIC, context: 'norm', loss: 'rel', layers: 2, levels: 3, sharp: 1 };
+  const model: ModelOptions = { ...CLASSIC, context: 'norm', loss, layers: 2, levels: 3, sharp: 1 };
   const weights = makeWeights(model, next);
   const tiles = [makeTile('photo', 5, 4, next), makeTile('negative', 3, 7, next)];
   const check = new GradientCheck(model, weights, tiles);

@@ -1,7 +1,7 @@
 // Reference: the losses and their gradients (SPEC 1.7, 2 loss), by one channel of one pixel.
 import { type Image, type Noise, makeImage } from './image.js';
 
-export type Loss = 'l2' | 'smape' | 'cosh' | 'rel' | 'enc';
+export type Loss = 'l2' | 'smape' | 'cosh' | 'rel' | 'enc' | 'even';
 
 const SMAPE_EPS = 0.001;
 const ENC_OFFSET = 0.05;
@@ -9,6 +9,9 @@ const MIN_VARIANCE = 1e-10;
 
 /** Variance of the noise at the reference's value, kept from 0. */
 const variance = (t: number, noise: Noise): number => Math.max((noise.a + 65535 * Math.max(t, 0) * noise.b) / 65535 ** 2, MIN_VARIANCE);
+
+/** What the loss `even` divides squares by: between the variance (`rel`) and the square of what `enc` divides by. */
+const evening = (t: number, noise: Noise): number => variance(t, noise) ** 0.625 * (Math.abs(t) + ENC_OFFSET) ** 0.375;
 
 /** Loss of result `r` against reference `t`. */
 export function lossOf(loss: Loss, r: number, t: number, noise: Noise): number {
@@ -18,6 +21,7 @@ export function lossOf(loss: Loss, r: number, t: number, noise: Noise): number {
     case 'cosh': return 2 * Math.sinh((r - t) / 2) ** 2; // cosh - 1 without its cancellation
     case 'rel': return (r - t) ** 2 / variance(t, noise);
     case 'enc': return Math.abs(r - t) / Math.sqrt(Math.abs(t) + ENC_OFFSET);
+    case 'even': return (r - t) ** 2 / evening(t, noise);
   }
 }
 
@@ -30,6 +34,7 @@ export function lossSlope(loss: Loss, r: number, t: number, noise: Noise): numbe
     case 'cosh': return Math.sinh(r - t);
     case 'rel': return (2 * (r - t)) / variance(t, noise);
     case 'enc': return sign / Math.sqrt(Math.abs(t) + ENC_OFFSET);
+    case 'even': return (2 * (r - t)) / evening(t, noise);
   }
 }
 

@@ -55,6 +55,7 @@ test('the graph of these tests is right as it stands', async () => {
 test.each([
   ['sizes of the pair differ', [], { img: { ...picture, width: 99 } }, 'SIZE_MISMATCH', /imgi is 99x80, but refi is 100x80/],
   ['the pair goes through its sequence apart', [], { img: { ...picture, period: 3 }, ref: { ...picture, period: 4 } }, 'SEQUENCE_MISMATCH', /3 frames, but refi through 4/],
+  ['exposures that are none', ['param:cnngenin:01:ev lo:3'], {}, 'EXPOSURES', /exposures from ev lo 3 to ev hi 2 are none/],
   ['a picture smaller than a tile', ['param:cnngenin:01:size:128'], {}, 'PICTURE_TOO_SMALL', /100x80, smaller than a tile of 128x128/],
   ['beyond f16 by exposure', [], { ref: { ...picture, range: { min: 0, max: 20000 } } }, 'BEYOND_F16', /values up to 20000, 4 times that/],
   ['no checkpoint', ['param:kpn-t:01:init:0'], {}, 'NO_CHECKPOINT', /init is 0.*nothing is connected to wcp/],

@@ -19,7 +19,7 @@ export const CHOICES = {
   apply: ['softmax', 'plain'],
   ablend: ['plain', 'sigmoid', 'clamped', 'const'],
   act: ['lrelu', 'relu', 'none'],
-  loss: ['l2', 'smape', 'cosh', 'rel', 'enc'],
+  loss: ['l2', 'smape', 'cosh', 'rel', 'enc', 'even'],
 } as const;
 export type Choice<K extends keyof typeof CHOICES> = (typeof CHOICES)[K][number];
 
@@ -113,7 +113,7 @@ export function noiseGains(pyramid: ModelSpec['pyramid'], n: number): number[] {
 const phrases: Record<string, string> = {
   softmax: 'softmax kernel weight activation', plain: 'plain kernel weight activation',
   lrelu: 'leaky relu mlp activation', relu: 'relu mlp activation', none: 'no mlp activation',
-  l2: 'L2 loss', smape: 'SMAPE loss', cosh: 'cosh loss', rel: 'rel loss', enc: 'enc loss',
+  l2: 'L2 loss', smape: 'SMAPE loss', cosh: 'cosh loss', rel: 'rel loss', enc: 'enc loss', even: 'even loss',
 };
 
 /** The text behind the weights: vkdt's lines, then `key: value` for every option, so that a file configures `kpn` by itself. */

@@ -6,8 +6,6 @@ import { checkF16Range } from './f16-range.js';
 
 const NOISES = ['vkdt', 'log', 'fixed'] as const;
 const LOCAL = 64;
-/** 2^ev, ev up to 2. */
-const MAX_EXPOSURE = 4;
 /** What each mode reads; mode 2 and 4 make their input from the reference. */
 const fromReference = (generate: number): boolean => generate === 2 || generate === 4;
 
@@ -46,7 +44,10 @@ class Cnngenin implements ModuleInstance {
         place: ctx.info.place, hint: 'use a larger picture, a smaller tile (size), or the whole picture (tiles:0)',
       });
     const random = !whole && generate !== 0;
-    const gain = random ? MAX_EXPOSURE : 1;
+    const [least, most] = [p.float('ev lo'), p.float('ev hi')];
+    if (least > most)
+      throw new InputError('EXPOSURES', `cnngenin:${ctx.info.inst}: exposures from ev lo ${least} to ev hi ${most} are none`, { place: ctx.params.place(p.isSet('ev lo') ? 'ev lo' : 'ev hi'), hint: 'set ev lo to less than ev hi' });
+    const gain = random ? Math.max(1, 2 ** most) : 1;
     for (const picture of fromReference(generate) ? [ref] : [ref, img!]) checkF16Range(`cnngenin:${ctx.info.inst}`, picture, gain, ctx.info.place);
     const count = random ? p.int('batch') : 1;
     this.tile = { channels: 'rgba', format: 'f16', width, height, count };
@@ -78,10 +79,12 @@ class Cnngenin implements ModuleInstance {
     const { a, b } = this.profile(ctx);
     const random = generate !== 0 && p.int('tiles') !== 0;
     this.frameBuffer = ctx.buffer('frame', 4, { persistent: true, init: 'zero' });
-    const push = new DataView(new ArrayBuffer(32));
+    const push = new DataView(new ArrayBuffer(40));
     [ref.shape.width, ref.shape.height, this.tile.width, this.tile.height, this.tile.count, p.int('seed')].forEach((x, i) => push.setUint32(4 * i, x, true));
     push.setFloat32(24, a, true);
     push.setFloat32(28, b, true);
+    push.setFloat32(32, p.float('ev lo'), true);
+    push.setFloat32(36, p.float('ev hi') - p.float('ev lo'), true);
     ctx.node({
       label: 'gen', kernel: 'cnngenin/gen', push: new Uint8Array(push.buffer),
       spec: { 0: LOCAL, 1: generate, 2: img.shape.format === 'f32', 3: ref.shape.format === 'f32', 4: NOISES.indexOf(p.string('noise') as 'vkdt'), 5: random, 6: ref.shape.count, 7: profiles !== undefined },
@@ -119,6 +122,8 @@ export const cnngenin: ModuleType = {
     { name: 'noise', type: 'enum', values: NOISES, default: 'vkdt', doc: 'how synthetic noise is drawn: uniform a and b, log-uniform sigma, or noise a and noise b' },
     { name: 'noise a', type: 'float', default: 0, min: 0, doc: 'with noise:fixed: var(x) = (a + 65535 x b) / 65535^2' },
     { name: 'noise b', type: 'float', default: 0, min: 0, doc: 'with noise:fixed' },
+    { name: 'ev lo', type: 'float', default: -2, min: -16, max: 16, doc: 'tiles are exposed at random, by 2^ev with ev from here' },
+    { name: 'ev hi', type: 'float', default: 2, min: -16, max: 6, doc: '... to here' },
     { name: 'seed', type: 'int', default: 1, min: 0, doc: 'of tiles and noise' },
   ],
   create: (_info: InstanceInfo) => new Cnngenin(),

@@ -16,8 +16,8 @@ import { requireKind } from './read.js';
 /** A decoded picture of which parts become linear floats. */
 type Cuttable = Pick<OpenPicture, 'width' | 'height' | 'part'>;
 
-/** Brightest value kept: training exposes by up to four, and f16 ends there. */
-const brightest = maxHalf / 4;
+/** Brightest value kept: training exposes by up to 64 (cnngenin, `ev hi`), and f16 ends there. */
+const brightest = maxHalf / 64;
 
 /**
  * Cuts the crops.
