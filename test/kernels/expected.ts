@@ -169,15 +169,16 @@ export function context(model: ModelOptions, seen: Seen): Expected {
 }
 
 /**
- * Size of a factor in f16, for the error of a sum of products. Matrix units align products by their factors' exponents, and f16 has none
+ * Sizes of factors in f16, for the error of a sum of products. Matrix units align products by their factors' exponents, and f16 has none
  * below that of 2^-14: where dE/dA is a few 2^-24, as under a kernel whose taps all see the same pixel, up to ten of f32's bits are lost
  * (an H100: dE/dw of 2e-11, off by 1e-5 of itself). `scale`: of what f16 holds.
  */
-const sizeOf = (v: number, scale = 1): number => (v === 0 ? 0 : Math.max(Math.abs(v), 2 ** -14 / scale));
+const sizesOf = (values: Float64Array, scale = 1): Float64Array => values.map((v) => (v === 0 ? 0 : Math.max(Math.abs(v), SMALLEST_EXPONENT / scale)));
+const SMALLEST_EXPONENT = 2 ** -14;
 
 /** Sum of the sizes of the terms of a layer's product. */
 export const layerTerms = (model: ModelOptions, weights: Float64Array, layer: number, input: Float64Array): Float64Array =>
-  multiply(mlpShape(model), weights.map((w) => sizeOf(w)), layer, input.map((v) => sizeOf(v)));
+  multiply(mlpShape(model), sizesOf(weights), layer, sizesOf(input));
 
 /** A hidden layer: W terms, the slope: N = W + 2. Products of two f16 are exact in f32. */
 export function hidden(model: ModelOptions, weights: Float64Array, layer: number, input: Float64Array): Expected {
@@ -466,13 +467,15 @@ export function layerGradient(model: ModelOptions, weights: Float64Array, layer:
   const rows = rowsOf(mlpShape(model), layer);
   const value = new Float64Array(A.length);
   const terms = new Float64Array(A.length);
+  const [weightSizes, aboveSizes] = [sizesOf(weights), sizesOf(above, scale)];
   for (let p = 0; p < A.length / W; p++)
-    for (let o = 0; o < rows; o++)
-      for (let i = 0; i < W; i++) {
-        const [w, d] = [weights[(layer * W + o) * W + i]!, above[p * rows + o]!];
-        value[p * W + i]! += w * d;
-        terms[p * W + i]! += sizeOf(w) * sizeOf(d, scale);
+    for (let o = 0; o < rows; o++) {
+      const [d, size] = [above[p * rows + o]!, aboveSizes[p * rows + o]!];
+      for (let i = 0, at = (layer * W + o) * W; i < W; i++, at++) {
+        value[p * W + i]! += weights[at]! * d;
+        terms[p * W + i]! += weightSizes[at]! * size;
       }
+    }
   const slopes = A.map((a) => activationSlope(model.act, a));
   return stored({ value: value.map((v, i) => v * slopes[i]!), bound: terms.map((v, i) => productsError(rows + 2) * v * slopes[i]!) }, scale);
 }
@@ -483,13 +486,15 @@ export function weightGradient(model: ModelOptions, layer: number, dA: Float64Ar
   const rows = rowsOf(mlpShape(model), layer);
   const value = new Float64Array(rows * W);
   const terms = new Float64Array(rows * W);
+  const [gradientSizes, inputSizes] = [sizesOf(dA, scale), sizesOf(input)];
   for (let p = 0; p < input.length / W; p++)
     for (let o = 0; o < rows; o++) {
       const g = dA[p * rows + o]!;
+      const size = gradientSizes[p * rows + o]!;
       if (g !== 0)
         for (let i = 0; i < W; i++) {
           value[o * W + i]! += g * input[p * W + i]!;
-          terms[o * W + i]! += sizeOf(g, scale) * sizeOf(input[p * W + i]!);
+          terms[o * W + i]! += size * inputSizes[p * W + i]!;
         }
     }
   return expected(value, (_, i) => productsError(n) * terms[i]!);
