@@ -182,6 +182,15 @@ describe('a folder that is larger than the pool', () => {
     expect(seen.size).toBe(3);
     expect((await failure(() => open({ ...params, holdout: 5 }))).code).toBe('SET_HELD_OUT');
   });
+
+  test('of names that are asked for: only these', async () => {
+    const names = async (pattern: string): Promise<string[]> => (await open({ ...params, names: pattern })).instance.pictures.map(({ path }) => path.slice(path.lastIndexOf('/') + 1));
+    expect(await names('p*.pfm')).toHaveLength(5);
+    expect(await names('p3*')).toEqual(['p3.pfm']);
+    expect(await names('*4.pfm')).toEqual(['p4.pfm']);
+    expect((await failure(() => names('.*'))).code).toBe('SET_NAMES');
+    expect((await failure(() => names('p'))).code).toBe('SET_NAMES');
+  });
 });
 
 test('damaged pictures of a small folder: the others take their slots; the same each time', async () => {
@@ -235,7 +244,7 @@ test('reduction is the mean of linear light over whole blocks; the default leave
 test('values beyond what exposure leaves room for in f16 are held at that', async () => {
   write('a.pfm', 0, 8, 8, new Float32Array(256).fill(1e6));
   const { crops: got } = await cutOnThread({ path: join(dir, 'a.pfm'), size: 8, reduce: 1, places: [{ u: 0, v: 0 }] });
-  expect(Math.max(...fromHalf(got))).toBe(65504 / 4);
+  expect(Math.max(...fromHalf(got))).toBe(65504 / 64);
 });
 
 describe('pairs', () => {

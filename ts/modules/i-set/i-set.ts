@@ -1,7 +1,7 @@
 // i-set: a folder of pictures of any number, size and format as a pool of crops on the device (SPEC 4). cnngenin draws each tile from one of
 // them. Of a small folder all is kept; of a larger one crops are replaced one by one while the run goes on, when schedule.ts says.
 
-import { relative, resolve } from 'node:path';
+import { basename, relative, resolve } from 'node:path';
 import { InputError } from '../../errors.js';
 import type { BuildContext, FrameContext, InstanceInfo, ModuleInstance, ModuleType, PlanBuffer, PortShape, ShapeContext, Status } from '../../graph/types.js';
 import { cover, type CutJob } from '../../pictures/crops.js';
@@ -16,6 +16,12 @@ const REDUCE = ['auto', '1', '2', '3', '4'] as const;
 interface Kept {
   source: number;
   place: CutJob['places'][number];
+}
+
+/** Files whose names are like `pattern`, in which * stands for anything. */
+function named(files: readonly string[], pattern: string): string[] {
+  const like = new RegExp(`^${pattern.split('*').map((text) => text.replace(/[^a-zA-Z0-9]/g, '\\$&')).join('.*')}$`, 's');
+  return files.filter((file) => like.test(basename(file)));
 }
 
 export class PictureSet implements ModuleInstance {
@@ -63,7 +69,8 @@ export class PictureSet implements ModuleInstance {
     const { params: p, graphDir, warn, info } = this.ctx;
     const folderOf = (name: string): string => resolve(graphDir, p.string(name));
     const folder = folderOf('folder');
-    const files = await picturesUnder(folder, p.place('folder'));
+    const files = named(await picturesUnder(folder, p.place('folder')), p.string('names'));
+    if (files.length === 0) throw new InputError('SET_NAMES', `i-set:${info.inst}: no picture of ${folder} has a name like ${p.string('names')}`, { place: p.place('names'), hint: '* stands for any part of a name' });
     const { train } = holdOut(files, p.int('holdout'));
     if (train.length === 0) throw new InputError('SET_HELD_OUT', `i-set:${info.inst}: all ${files.length} pictures of ${folder} are held out`, { place: p.place('holdout'), hint: `set param:i-set:${info.inst}:holdout to less than ${files.length}` });
     if (!p.isSet('clean')) {
@@ -187,6 +194,7 @@ export const iSet: ModuleType = {
   ],
   params: [
     { name: 'folder', type: 'string', default: 'photos', doc: "folder of pictures, relative to the graph file's; folders inside it are looked into" },
+    { name: 'names', type: 'string', default: '*', doc: 'of all files only those of such names; * stands for any part' },
     { name: 'clean', type: 'string', default: '', doc: 'pairs: folder of the clean counterparts, by the same names (endings apart): `ref` has their crops; `noise` the noise that separates them' },
     { name: 'holdout', type: 'int', default: 0, min: 0, doc: 'so many pictures are left out, by the hash of their names, to test on' },
     { name: 'size', type: 'int', default: 256, min: 8, max: 4096, doc: 'width and height of a crop; smaller pictures are mirrored on' },
