@@ -6,7 +6,7 @@
 struct State {
   uint frame;        // of the next `step`
   uint updates;      // n, updates done
-  uint skipped;      // updates not done because the gradient, a moment or a weight would not be finite
+  uint skipped;      // updates not done: the gradient, a moment or a weight would not be finite, or the gradient is an outlier
   uint badPixels;    // results that were not finite, over all frames (saturating)
   float scale;       // of f16 gradients
   uint good;         // updates since the scale last changed
@@ -24,11 +24,18 @@ struct State {
   float ratio;       // |moment1| <= ratio (sqrt(moment2) + RATIO_FLOOR), everywhere
   float second;      // moment2 <= second, everywhere
   uint large;        // whether a weight may be larger than WEIGHT_LARGE
-  uint overflows;    // of the updates skipped, those whose gradient was finite
+  uint overflows;    // of the updates skipped, those that would have left a weight or moment that is not finite
+  // Parameter outlier: what gradients usually are.
+  uint outliers;     // of the updates skipped, those whose gradient was far longer than usual
+  uint norms;        // gradients that mean and variance are of, up to OUTLIER_AFTER
+  float normMean;    // of log |g|
+  float normVariance;
 };
 
 const float RATIO_FLOOR = 1.0 / 1073741824.0;
 const float WEIGHT_LARGE = 32768.0;
+const uint OUTLIER_AFTER = 100;        // gradients before any is an outlier; as many frames the mean goes back
+const float OUTLIER_SPREAD = 1.0 / 16.0; // least standard deviation: equal gradients make none an outlier
 
 struct Hyper {
   float alpha, beta1, beta2, eps;
@@ -38,6 +45,7 @@ struct Hyper {
   uint decay;        // 0 const, 1 cosine, 2 exp
   uint warmup;       // frames of linear rise
   uint history;      // frames that the loss history has room for
+  float outlier;     // standard deviations of log |g| above its mean from which an update is skipped; 0: none is
 };
 
 #endif

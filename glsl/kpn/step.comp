@@ -52,6 +52,21 @@ bool surelyHolds(float norm) {
   return state.large == 0 && finite(bounds) && all(lessThan(bounds, vec4(1.0)));
 }
 
+// Whether the gradient is far longer than those before, which it joins (docs/cfg.md). No gradient moves what is usual by more than the
+// limit, so that one outlier leaves it as it is, and a lasting change is usual after some tens of frames.
+bool outlies(float norm) {
+  if (hyper.outlier == 0.0 || norm == 0.0) return false;
+  float limit = hyper.outlier * max(sqrt(state.normVariance), OUTLIER_SPREAD);
+  float off = log(norm) - state.normMean;
+  bool known = state.norms >= OUTLIER_AFTER;
+  float d = known ? clamp(off, -limit, limit) : off;
+  float part = 1.0 / float(min(state.norms + 1, OUTLIER_AFTER));
+  next.norms = min(state.norms + 1, OUTLIER_AFTER);
+  next.normMean = state.normMean + part * d;
+  next.normVariance = (1.0 - part) * (state.normVariance + part * d * d);
+  return known && off > limit;
+}
+
 // What follows for this frame from the sums. One invocation.
 void decide(float square, vec2 loss) {
   float norm = sqrt(square);
@@ -80,6 +95,12 @@ void decide(float square, vec2 loss) {
   if (next.good >= SCALE_PATIENCE) {
     next.scale = min(2.0 * state.scale, SCALE_MAX);
     next.good = 0;
+  }
+  if (outlies(norm)) {
+    next.update = 0;
+    next.skipped += 1;
+    next.outliers += 1;
+    return;
   }
   next.updates += 1;
   next.debias1 = state.debias1 * hyper.beta1 + hyper.oneMinusBeta1;

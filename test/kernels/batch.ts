@@ -14,7 +14,7 @@ export interface Batch {
   scale: number;
 }
 
-export const HYPER: Hyper = { alpha: 0.01, beta1: 0.99, beta2: 0.999, eps: 1e-4, l2: 0.001, gradclip: 1000, frames: 100, decay: 0, warmup: 0, history: 100 };
+export const HYPER: Hyper = { alpha: 0.01, beta1: 0.99, beta2: 0.999, eps: 1e-4, l2: 0.001, gradclip: 1000, frames: 100, decay: 0, warmup: 0, history: 100, outlier: 0 };
 
 /** A state: `words` are of glsl/kpn/state.glsl, floats given as { f: x }. */
 export function stateBytes(words: Record<number, number | { f: number }>): Uint8Array {

@@ -1,7 +1,7 @@
 // kpn/step: |g|, clipping, the learning rate of the frame, bias correction, the gradients' scale, what is skipped (SPEC 3).
 import { hyperBytes, readState, type Hyper, type State } from '../../ts/modules/kpn-t/state.js';
 import { useDevice } from '../unit/gpu-harness.js';
-import { type AdamOptions, gradientNorm, random } from '../reference/index.js';
+import { type AdamOptions, gradientNorm, random, type UsualNorm, usualNorm } from '../reference/index.js';
 import { HYPER, caseOf, stateBytes } from './batch.js';
 import { u } from './expected.js';
 import { nodesOf, runKernel } from './harness.js';
@@ -136,6 +136,53 @@ test('frames past the history leave it alone', async () => {
   const { history, state } = await step({ state: { ...FRESH, 0: 40 } });
   expect(state.frame).toBe(41);
   expect(Array.from(history)).toEqual(new Array(40).fill(7));
+});
+
+describe('outlier: an update whose gradient is far longer than usual is none (docs/cfg.md)', () => {
+  const usual = (bytes: Uint8Array): UsualNorm => {
+    const v = new DataView(bytes.buffer, bytes.byteOffset);
+    return { count: v.getUint32(84, true), mean: v.getFloat32(88, true), variance: v.getFloat32(92, true) };
+  };
+  const words = ({ count, mean, variance }: UsualNorm): Record<number, number | { f: number }> => ({ 21: count, 22: { f: mean }, 23: { f: variance } });
+  /** What is usual as the reference has it, in f32: logarithms are good to 3 units. */
+  const closeTo = ({ count, mean, variance }: UsualNorm): unknown => ({ count, mean: expect.closeTo(mean, 5), variance: expect.closeTo(variance, 5) });
+
+  test('what is usual, from the first gradient on', async () => {
+    const next = random(3);
+    let expected: UsualNorm = { count: 0, mean: 0, variance: 0 };
+    let found = expected;
+    for (let i = 0; i < 7; i++) {
+      const norm = 3 * 10 ** next();
+      const { bytes, update } = await step({ hyper: { outlier: 0.01 }, square: norm ** 2, state: { ...FRESH, 0: i, 1: i, ...words(found) } });
+      found = usual(bytes);
+      expected = usualNorm(expected, norm, 0.01).usual;
+      expect([update, found]).toEqual([1, closeTo(expected)]);
+    }
+    expect(expected.variance).toBeGreaterThan(0.1);
+  });
+
+  // By log |g|: mean 1, standard deviation 0.3.
+  const known: UsualNorm = { count: 100, mean: 1, variance: 0.09 };
+  test.each([
+    ['usual', Math.exp(1.2), 3, known, 0], ['just within', Math.exp(1.899), 3, known, 0], ['just beyond', Math.exp(1.901), 3, known, 1], ['far beyond', 1e12, 3, known, 1],
+    ['far too short', 1e-12, 3, known, 0], ['none', 0, 3, known, 0], ['far beyond, but of few', 1e12, 3, { ...known, count: 99 }, 0], ['the last of few', 2, 3, { ...known, count: 99 }, 0],
+    ['off', 1e12, 0, known, 0], ['all alike, a little longer', Math.exp(1.18), 3, { ...known, variance: 0 }, 0], ['all alike, much longer', Math.exp(1.19), 3, { ...known, variance: 0 }, 1],
+  ] as const)('a gradient that is %s', async (_, norm, outlier, before, outliers) => {
+    const debias = { 12: { f: 0.75 }, 13: { f: 0.125 } };
+    const after = await step({ hyper: { outlier, gradclip: 1 }, square: norm ** 2, state: { 0: 200, 1: 190, 2: 5, 4: { f: 64 }, 5: 40, 20: 4, 16: { f: 2 }, 17: { f: 3 }, ...debias, ...words(before) } });
+    const expected = outlier === 0 ? { usual: before, skip: false } : usualNorm(before, norm, outlier);
+    expect([expected.skip, usual(after.bytes)]).toEqual([outliers === 1, closeTo(expected.usual)]);
+    expect(after.state).toMatchObject({ frame: 201, updates: 191 - outliers, skipped: 5 + outliers, outliers: 4 + outliers, overflows: 0, scale: 64 });
+    expect(after.update).toBe(1 - outliers);
+    if (outliers === 1) expect([after.debias1, after.debias2, after.ratio, after.second]).toEqual([0.75, 0.125, 2, 3]);
+    else expect(after.debias1).toBeGreaterThan(0.75);
+  });
+
+  test('a gradient that is not finite is none of them', async () => {
+    const { state, bytes } = await step({ hyper: { outlier: 3 }, square: Infinity, state: { ...FRESH, 20: 4, ...words(known) } });
+    expect(state).toMatchObject({ skipped: 1, outliers: 4, scale: 64 });
+    expect(usual(bytes)).toEqual(closeTo(known));
+  });
 });
 
 describe('an update that would leave something not finite is none (SPEC 3)', () => {

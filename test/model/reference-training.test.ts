@@ -1,6 +1,6 @@
 // The reference's optimiser (SPEC 3), tile generator (SPEC 4 cnngenin) and quality measures, against numbers worked out apart.
 import {
-  ADAM_DEFAULTS, type AdamOptions, CLASSIC, type Image, adamStep, addNoise, clipped, cutTile, displayed, evaluate, exposedNoise, gradientNorm, initialState,
+  ADAM_DEFAULTS, type AdamOptions, CLASSIC, type Image, adamStep, addNoise, clipped, cutTile, displayed, evaluate, exposedNoise, gradientNorm, initialState, usualNorm, type UsualNorm,
   makeImage, makeTile, makeWeights, mosaic, picture, pixel, psnr, random, srgbEncode, ssim, weightCount, xavierBound, xavierWeights,
 } from '../reference/index.js';
 
@@ -67,6 +67,34 @@ describe('Adam', () => {
     expect(losses.at(-1)!).toBeLessThan(losses[0]! * 0.9);
     expect(state.w.subarray(3 * 1024 + 16 * 32).every((v) => v === 0)).toBe(true);
     expect(state.w.subarray(0, 3 * 1024 + 16 * 32).some((v) => v === 0)).toBe(false);
+  });
+});
+
+describe('outlier', () => {
+  const fresh: UsualNorm = { count: 0, mean: 0, variance: 0 };
+  const after = (norms: readonly number[], outlier: number, from = fresh): { usual: UsualNorm; skipped: number } =>
+    norms.reduce<{ usual: UsualNorm; skipped: number }>(({ usual, skipped }, norm) => {
+      const next = usualNorm(usual, norm, outlier);
+      return { usual: next.usual, skipped: skipped + (next.skip ? 1 : 0) };
+    }, { usual: from, skipped: 0 });
+
+  test('mean and variance of the first hundred are those of all of them; none is skipped', () => {
+    const logs = Array.from({ length: 100 }, (_, i) => ((7 * i) % 13) / 4);
+    const { usual, skipped } = after(logs.map(Math.exp), 0.1);
+    const mean = logs.reduce((a, b) => a + b) / 100;
+    expect([usual.count, skipped]).toEqual([100, 0]);
+    expect(usual.mean).toBeCloseTo(mean, 12);
+    expect(usual.variance).toBeCloseTo(logs.reduce((sum, v) => sum + (v - mean) ** 2, 0) / 100, 12);
+  });
+
+  test('one outlier is skipped and changes little; gradients that stay long are usual after some tens', () => {
+    const learnt = after(Array.from({ length: 100 }, (_, i) => (i % 2 ? 1 : 2)), 5).usual;
+    const once = usualNorm(learnt, 1e6, 5);
+    expect(once.skip).toBe(true);
+    expect(once.usual.mean - learnt.mean).toBeCloseTo(0.05 * Math.sqrt(learnt.variance), 12);
+    expect(usualNorm(once.usual, 2, 5).skip).toBe(false);
+    expect(after(new Array<number>(200).fill(1e6), 5, learnt).skipped).toBeGreaterThan(10);
+    expect(after(new Array<number>(200).fill(1e6), 5, learnt).skipped).toBeLessThan(60);
   });
 });
 

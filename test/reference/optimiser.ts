@@ -54,6 +54,34 @@ export function adamStep(state: AdamState, dw: Float64Array, options: AdamOption
   return isFinite ? { w, moment1, moment2, n, skipped: state.skipped } : { ...state, skipped: state.skipped + 1 };
 }
 
+/** What gradients usually are: mean and variance of log |g|, of `count` gradients. */
+export interface UsualNorm {
+  readonly count: number;
+  readonly mean: number;
+  readonly variance: number;
+}
+
+/**
+ * Parameter `outlier` (docs/cfg.md): takes a gradient's norm in; whether its update is skipped. Over the first 100 gradients mean and variance are
+ * those of all of them; after that each counts a hundredth, no farther from the mean than `outlier` standard deviations (a sixteenth at least).
+ */
+export function usualNorm(usual: UsualNorm, norm: number, outlier: number): { usual: UsualNorm; skip: boolean } {
+  if (norm === 0) return { usual, skip: false };
+  const { count, mean, variance } = usual;
+  const value = Math.log(norm);
+  if (count < 100) {
+    // Welford's recursion, exact.
+    const next = mean + (value - mean) / (count + 1);
+    return { usual: { count: count + 1, mean: next, variance: (count * variance + (value - mean) * (value - next)) / (count + 1) }, skip: false };
+  }
+  const limit = outlier * Math.max(Math.sqrt(variance), 1 / 16);
+  const counted = Math.min(mean + limit, Math.max(mean - limit, value));
+  // Mean and mean square as exponential means, the variance from them.
+  const next = 0.99 * mean + 0.01 * counted;
+  const square = 0.99 * (variance + mean * mean) + 0.01 * counted * counted;
+  return { usual: { count, mean: next, variance: square - next * next }, skip: value > mean + limit };
+}
+
 /** Xavier: initial weights are uniform in +-this. */
 export const xavierBound = (width: number): number => Math.sqrt(6 / (width + width));
 

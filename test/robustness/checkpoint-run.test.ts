@@ -7,6 +7,7 @@ import type { InputError } from '../../ts/errors.js';
 import { loadSpirv } from '../../ts/gpu/index.js';
 import { runGraph } from '../../ts/graph/run.js';
 import type { ModuleType, PlanBuffer, PortShape } from '../../ts/graph/types.js';
+import { readState } from '../../ts/modules/kpn-t/state.js';
 import { compileShader, useDevice } from '../unit/gpu-harness.js';
 import { FRAMES, picture, Training } from './training.js';
 
@@ -32,6 +33,22 @@ beforeAll(async () => {
   await t.run(gpu.device, { every: { frames: 100 } });
   whole = { w: t.look().w!, last: read(FRAMES) };
   t.remove();
+});
+
+test('outliers are skipped, and what gradients usually are goes on with the rest', async () => {
+  const config = ['frames:150', 'param:kpn-t:01:outlier:1'];
+  const read150 = (): Checkpoint => decodeCheckpoint(readFileSync(join(t.checkpoints, checkpointName(150))), '');
+  await t.run(gpu.device, { every: { frames: 1000 } }, { config });
+  const once = { w: t.look().w, last: read150() };
+  const { outliers, skipped, updates } = readState(once.last.tensors.get('kpn-t:01 state')!.data);
+  expect(outliers).toBeGreaterThan(0);
+  expect([skipped, updates + skipped]).toEqual([outliers, 150]);
+  rmSync(t.checkpoints, { recursive: true });
+  await t.run(gpu.device, {}, { config, stopAt: 40 });
+  await t.run(gpu.device, { resume: true }, { config, stopAt: 125 });
+  await t.run(gpu.device, { resume: true }, { config });
+  expect(t.look().w).toEqual(once.w);
+  expect(bytes(read150())).toEqual(bytes(once.last));
 });
 
 test('stopped anywhere and gone on, several times: the same weights, optimiser, history, counters', async () => {

@@ -301,7 +301,7 @@ export class KpnT implements ModuleInstance {
     ctx.write(this.kept.hyper, hyperBytes({
       alpha: at('alpha'), beta1: at('beta1'), beta2: at('beta2'), eps: at('eps'), l2: at('L2'), gradclip: at('gradclip'),
       frames: this.frameCount, decay: DECAYS.indexOf(p.string('decay') as 'const'), warmup: p.int('warmup'),
-      history: Math.min(this.frameCount, HISTORY_FRAMES),
+      history: Math.min(this.frameCount, HISTORY_FRAMES), outlier: at('outlier'),
     }));
     if (frame !== 0) return;
     let weights: Float32Array;
@@ -364,6 +364,7 @@ export class KpnT implements ModuleInstance {
         { name: 'loss', value: s.smoothed },
         { name: '|g|', value: s.norm },
         { name: 'skipped', value: s.skipped },
+        ...(s.outliers > 0 ? [{ name: 'outliers', value: s.outliers }] : []),
       ],
       warnings,
     };
@@ -400,6 +401,7 @@ export const kpnT: ModuleType = {
     { name: 'init', type: 'int', default: 0, min: 0, max: 1, doc: '0: weights from the checkpoint at wcp; 1: random weights' },
     { name: 'L2', type: 'float', default: 0.001, min: 0, animated: true, doc: 'weight of the squared weights in the loss' },
     { name: 'gradclip', type: 'float', default: 1000, min: 0, animated: true, doc: 'largest norm of the gradient' },
+    { name: 'outlier', type: 'float', default: 0, min: 0, animated: true, doc: 'an update is skipped whose gradient is this many standard deviations longer than usual, by the logarithm of its norm over the last 100 frames or so; 0: none' },
     { name: 'seed', type: 'int', default: 1, min: 0, doc: 'of the random weights' },
     { name: 'decay', type: 'enum', values: DECAYS, default: 'const', doc: 'of the learning rate over the frames of the graph' },
     { name: 'warmup', type: 'int', default: 0, min: 0, doc: 'frames over which the learning rate rises to alpha' },

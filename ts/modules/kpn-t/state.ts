@@ -2,8 +2,8 @@
 
 /** Weights that a workgroup of glsl/kpn/sum.comp adds up the parts of. */
 export const SUM_WEIGHTS = 64;
-export const STATE_BYTES = 80;
-export const HYPER_BYTES = 48;
+export const STATE_BYTES = 96;
+export const HYPER_BYTES = 52;
 
 export interface State {
   frame: number;
@@ -18,8 +18,10 @@ export interface State {
   /** Of the last update; 0 before the first. */
   learningRate: number;
   badNow: number;
-  /** Of those skipped, updates that would have left a weight or moment that is not finite; the others' gradients were not. */
+  /** Of those skipped, updates that would have left a weight or moment that is not finite. */
   overflows: number;
+  /** Of those skipped, updates whose gradient was far longer than usual; the others' gradients were not finite. */
+  outliers: number;
 }
 
 /** State before the first frame. `scale`: of f16 gradients (SPEC 1.7: vkdt's fixed 128 is where ours starts). */
@@ -36,7 +38,7 @@ export function readState(bytes: Uint8Array): State {
   const u = (i: number): number => v.getUint32(4 * i, true);
   const f = (i: number): number => v.getFloat32(4 * i, true);
   return {
-    frame: u(0), updates: u(1), skipped: u(2), badPixels: u(3), scale: f(4), loss: f(6), smoothed: Math.exp(f(7)), norm: f(8), learningRate: f(10) * f(12), badNow: u(15), overflows: u(19),
+    frame: u(0), updates: u(1), skipped: u(2), badPixels: u(3), scale: f(4), loss: f(6), smoothed: Math.exp(f(7)), norm: f(8), learningRate: f(10) * f(12), badNow: u(15), overflows: u(19), outliers: u(20),
   };
 }
 
@@ -51,11 +53,14 @@ export interface Hyper {
   decay: number;
   warmup: number;
   history: number;
+  /** Standard deviations; 0: off. */
+  outlier: number;
 }
 
 export function hyperBytes(h: Hyper): Uint8Array {
   const bytes = new ArrayBuffer(HYPER_BYTES);
   new Float32Array(bytes).set([h.alpha, h.beta1, h.beta2, h.eps, h.l2, h.gradclip, 1 - h.beta1, 1 - h.beta2]);
   new Uint32Array(bytes).set([h.frames, h.decay, h.warmup, h.history], 8);
+  new Float32Array(bytes)[12] = h.outlier;
   return new Uint8Array(bytes);
 }
