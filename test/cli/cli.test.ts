@@ -132,7 +132,7 @@ describe('training with the reference graph', () => {
     const { code, err } = vkpn(['cli', '-g', train(), '--last-frame-only', '-d', 'perf,mem', '-d', 'qvk', '--config', 'frames:3']);
     expect(code).toBe(0);
     expect(err).toMatch(/\[perf\] +[\d.]+ us +[\d.]+ % {2}kpn-t:01 fwd/);
-    expect(err).toMatch(/\[perf\] start-up: check [\d.]+ ms/);
+    expect(err).toMatch(/\[perf\] start-up: process and modules [\d.]+ ms, check [\d.]+ ms/);
     expect(err).toMatch(/\[mem\] +\d+ bytes {2}.*kpn-t:01/);
     expect(err).toMatch(/\[qvk\] device \d+: /);
   });

@@ -179,7 +179,7 @@ function report(summary: RunSummary, log: Log): void {
   const ran = done - first;
   if (ran > 0) log.log('cli', `${ran} frame${ran === 1 ? '' : 's'} in ${short(seconds)} s (${short(ran / seconds)} frames/s)`);
   const ms = (s: number): string => `${(s * 1000).toFixed(1)} ms`;
-  log.log('perf', `start-up: check ${ms(startup.check)}, device ${ms(startup.device)}, plan ${ms(startup.plan)}, pipelines ${ms(startup.pipelines)}`);
+  log.log('perf', `start-up: process and modules ${ms(startup.process)}, check ${ms(startup.check)}, device ${ms(startup.device)}, plan ${ms(startup.plan)}, pipelines ${ms(startup.pipelines)}`);
   log.log('perf', `frames: device ${ms(stages.device)}, sources ${ms(stages.sources)}, sinks ${ms(stages.sinks)}, checkpoints ${ms(stages.checkpoints)}, all ${ms(seconds)}`);
   if (log.has('perf')) for (const line of stepTable(summary.stepNs)) log.log('perf', line);
   if (log.has('mem')) {

@@ -75,8 +75,8 @@ export interface RunSummary extends LoopResult {
   frames: number;
   /** The newest checkpoint. */
   checkpoint?: { path: string; frame: number };
-  /** Seconds of each stage before the frames. */
-  startup: { check: number; device: number; plan: number; pipelines: number };
+  /** Seconds of each stage before the frames; `process` from the process's start to the graph. */
+  startup: { process: number; check: number; device: number; plan: number; pipelines: number };
   /** GPU nanoseconds a frame of each step (with timestamps), over all its tiles. */
   stepNs: { step: string; kernel: string; ns: number }[];
   /** How the picture was divided, where it had to be. */
@@ -113,21 +113,22 @@ export async function warmUp(options: GraphSource & TileOptions & Pick<RunOption
 
 /** Runs a graph to its end, or until `signal`. Throws InputError before any GPU work, GpuError or OutputError after. */
 export async function runGraph(options: RunOptions): Promise<RunSummary> {
+  const started = performance.now() / 1000;
   const clock = new Clock();
   const checked = await checkGraph(options);
   const check = clock.lap();
   const warn = options.onWarning ?? (() => undefined);
   const checkpoints = options.checkpoint && (await Checkpoints.open(checked, options.checkpoint, warn));
   try {
-    return await runChecked(checked, options, checkpoints, clock, check);
+    return await runChecked(checked, options, checkpoints, clock, { process: started, check });
   } finally {
     await checkpoints?.close();
   }
 }
 
-async function runChecked(checked: CheckedGraph, options: RunOptions, checkpoints: Checkpoints | undefined, clock: Clock, check: number): Promise<RunSummary> {
+async function runChecked(checked: CheckedGraph, options: RunOptions, checkpoints: Checkpoints | undefined, clock: Clock, before: { process: number; check: number }): Promise<RunSummary> {
   const { graph, run } = checked;
-  const startup = { check, device: 0, plan: 0, pipelines: 0 };
+  const startup = { ...before, device: 0, plan: 0, pipelines: 0 };
   if (checkpoints?.complete) return { ...nothingDone, first: graph.frames, done: graph.frames, stopped: false, frames: graph.frames, startup, checkpoint: checkpoints.last };
   const device = await options.device();
   startup.device = clock.lap();
