@@ -1,4 +1,4 @@
-// place: two pictures of one size, tile by tile, side by side or one below the other; f16.
+// place: two pictures (or batches of tiles) of one size, one behind the other, in f16.
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common/half.glsl"
@@ -9,17 +9,14 @@ layout(constant_id = 1) const bool FIRST_F32 = false;
 layout(constant_id = 2) const bool SECOND_F32 = false;
 layout(set = 0, binding = 0) readonly buffer First { uint first[]; };     // (tile, y, x): rgba, f16 or f32
 layout(set = 0, binding = 1) readonly buffer Second { uint second[]; };
-layout(set = 0, binding = 2) writeonly buffer Both { uvec2 both[]; };     // (tile, y, x): rgba, f16; two widths or two heights
-layout(push_constant) uniform Push { uint width, height, below; } push;
+layout(set = 0, binding = 2) writeonly buffer Both { uvec2 both[]; };     // (picture, tile, y, x): rgba, f16
+layout(push_constant) uniform Push { uint width, height; } push;
 
 void main() {
   uvec2 at = gl_GlobalInvocationID.xy;
   uint tile = gl_GlobalInvocationID.z;
   if (at.x >= push.width) return;
-  uint from = (tile * push.height + at.y) * push.width + at.x;
-  bool below = push.below != 0;
-  uint pitch = below ? push.width : 2 * push.width;
-  uint to = (tile * push.height * (below ? 2 : 1) + at.y) * pitch + at.x;
-  both[to] = packHalf4(READ_PICTURE(first, FIRST_F32, from));
-  both[to + (below ? push.height * push.width : push.width)] = packHalf4(READ_PICTURE(second, SECOND_F32, from));
+  uint i = (tile * push.height + at.y) * push.width + at.x;
+  both[i] = packHalf4(READ_PICTURE(first, FIRST_F32, i));
+  both[gl_NumWorkGroups.z * push.height * push.width + i] = packHalf4(READ_PICTURE(second, SECOND_F32, i));
 }

@@ -138,6 +138,30 @@ describe('what it writes', () => {
     };
     expect(rms(loud!.rgba)).toBeLessThan(0.035);
     expect(rms(quiet!.rgba)).toBeLessThan(rms(loud!.rgba) / 3);
+    // No mesh of the two greens: what alternates from row to row, in blocks of 8x8.
+    const mesh = (p: Float32Array): number => {
+      let [sum, blocks] = [0, 0];
+      for (let top = 40; top < H - 48; top += 8)
+        for (let left = 40; left < W - 48; left += 8, blocks++) {
+          let block = 0;
+          for (let i = 0; i < 64; i++) block += p[4 * ((top + (i >> 3)) * W + left + (i & 7)) + 1]! * ((i >> 3) & 1 ? 1 : -1);
+          sum += (block / 64) ** 2;
+        }
+      return Math.sqrt(sum / blocks);
+    };
+    expect(mesh(quiet!.rgba)).toBeLessThan(mesh(loud!.rgba) / 5);
+  });
+
+  test('a raw file of a camera held upright, before | after, in tiles: each half is the picture by itself', async () => {
+    file('up.dng', bayerDng(384, 256, { a: 40000, b: 60, seed: 6, orientation: 6 }));
+    const how = ['--noise', '40000:60', '--tile', '32'];
+    expect(await denoise('up.dng', '-o', 'up.tif', ...how, '--compare')).toMatchObject({ code: 0, err: expect.stringMatching(/in \d+ tiles/) as string });
+    expect(await denoise('up.dng', '-o', 'before.tif', ...how, '--strength', '0')).toMatchObject({ code: 0 });
+    const [both, after, before] = await Promise.all(['up-compare.tif', 'up.tif', 'before.tif'].map((n) => openPicture(join(dir, n))));
+    expect([both!.width, both!.height]).toEqual([512, 384]);
+    const half = (right: boolean): Float32Array => both!.rgba.filter((_, i) => (i >> 2) % 512 >= 256 === right);
+    expect(half(false)).toEqual(before!.rgba);
+    expect(half(true)).toEqual(after!.rgba);
   });
 });
 

@@ -7,7 +7,7 @@ const [black, white] = [512, 16383];
 const neutral = [0.5, 1, 1 / 1.5] as const;
 
 /** Light 0.05 at the left to 0.85 at the right, grey after white balance; a and b as SPEC has them, of camera rgb. RGGB. */
-export function bayerDng(width: number, height: number, { a, b, seed }: { a: number; b: number; seed: number }): Uint8Array {
+export function bayerDng(width: number, height: number, { a, b, seed, orientation = 1 }: { a: number; b: number; seed: number; orientation?: number }): Uint8Array {
   let state = seed;
   const uniform = (): number => (state = (state * 48271) % 2147483647) / 2147483647;
   const normal = (): number => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
@@ -28,7 +28,7 @@ export function bayerDng(width: number, height: number, { a, b, seed }: { a: num
   // XYZ -> camera: that of sRGB under D65, so that balanced camera rgb is sRGB.
   const matrix = [3.2406, -1.5372, -0.4986, -0.9689, 1.8758, 0.0415, 0.0557, -0.204, 1.057];
   const entries = [
-    long(254, 0), long(256, width), long(257, height), short(258, 16), short(259, 1), short(262, 32803), text(271, 'Test'), text(272, 'Ramp'), long(273, at), short(274, 1), short(277, 1),
+    long(254, 0), long(256, width), long(257, height), short(258, 16), short(259, 1), short(262, 32803), text(271, 'Test'), text(272, 'Ramp'), long(273, at), short(274, orientation), short(277, 1),
     long(278, height), long(279, data.byteLength), short(284, 1), short(33421, 2, 2), bytes(33422, 1, 0, 1, 1, 2), bytes(50706, 1, 1, 4, 0, 0), bytes(50707, 1, 1, 1, 0, 0), text(50708, 'Test Ramp'),
     short(50714, black), short(50717, white), rational(50721, 10, matrix), rational(50728, 5, neutral), short(50778, 21),
   ];

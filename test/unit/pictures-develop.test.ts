@@ -62,9 +62,63 @@ describe('demosaicing', () => {
     const [a, b] = planes(W, H, (x, y) => [value(x, y, 0), value(x, y, 1), value(x, y, 2)], plain.red);
     const all = developRows(a, b, 0, W / 2, H / 2, 0, H, plain);
     const [top, bottom] = [5, 11];
-    const from = (top - haloRows) >> 1;
+    const from = Math.max(0, (top - haloRows) >> 1);
     const cut = (p: Uint16Array) => p.slice(4 * from * (W / 2));
     expect(developRows(cut(a), cut(b), from, W / 2, H / 2, top, bottom, plain)).toEqual(all.slice(4 * W * top, 4 * W * bottom));
+  });
+
+  describe('greens that were denoised apart', () => {
+    const [w, h] = [48, 40];
+    // Noise of a standard deviation of 0.02 everywhere.
+    const denoised = { a: (0.02 * 65535) ** 2, b: 0, strength: 1 };
+    const meshed = (of: (x: number, y: number) => number, mesh: number, red = plain.red): [Uint16Array, Uint16Array] => planes(w, h, (x, y) => {
+      const g = of(x, y) + ((y & 1) === red.y ? mesh : -mesh);
+      return [of(x, y), g, of(x, y)];
+    }, red);
+    const worst = (rgb: Float32Array, of: (x: number, y: number) => number, margin: number): number => {
+      let most = 0;
+      for (let y = margin; y < h - margin; y++) for (let x = margin; x < w - margin; x++) most = Math.max(most, Math.abs(rgb[4 * (y * w + x) + 1]! - of(x, y)));
+      return most;
+    };
+
+    test.each([[0, 0], [1, 0], [0, 1], [1, 1]] as const)('a mesh below the noise goes, on a slope too, red at %d, %d', (x, y) => {
+      const d = { ...plain, red: { x, y }, denoised };
+      const slope = (px: number, py: number): number => 0.3 + px / 200 + py / 300;
+      for (const [of, margin] of [[() => 0.3, 0], [slope, 3]] as const) {
+        expect(worst(whole(meshed(of, 0.008, d.red), w, h, d), of, margin)).toBeLessThan(0.0005);
+        expect(worst(whole(meshed(of, 0.008, d.red), w, h, { ...d, denoised: undefined }), of, margin)).toBeGreaterThan(0.007);
+      }
+    });
+
+    test('a pattern above the noise is the picture, and stays but for what noise would be in it; strength 0 changes nothing, a half goes half way', () => {
+      const flat = (): number => 0.3;
+      // Its difference to its neighbours is 0.2; the noise's energy there is 0.75 * 1.25 * 0.02^2, or 0.94 % of that.
+      expect(worst(whole(meshed(flat, 0.1), w, h, { ...plain, denoised }), flat, 0)).toBeCloseTo(0.1 * (1 - 0.0094), 3);
+      const off = { ...denoised, strength: 0 };
+      expect(whole(meshed(flat, 0.008), w, h, { ...plain, denoised: off })).toEqual(whole(meshed(flat, 0.008), w, h, plain));
+      expect(worst(whole(meshed(flat, 0.008), w, h, { ...plain, denoised: { ...denoised, strength: 0.5 } }), flat, 0)).toBeCloseTo(0.004, 3);
+    });
+
+    test('the noise is that of camera rgb: balanced green, and shot noise by the signal', () => {
+      const shot = { a: 0, b: (65535 * 0.02 ** 2) / 0.15, strength: 1 }; // 0.02 at a signal of 0.15
+      const d = { ...plain, gains: [2, 2, 2] as const, denoised: shot };
+      const [above, below] = [0.04, 0.008].map((mesh) => worst(whole(meshed(() => 0.15, mesh), w, h, d), () => 0.3, 0) / (2 * mesh));
+      expect(below).toBeLessThan(0.05);
+      // (2 * 0.04)^2 against 0.75 * 1.25 * 0.02^2, both of the camera's values.
+      expect(above).toBeCloseTo(1 - (0.9375 * 0.02 ** 2) / 0.08 ** 2, 1);
+    });
+
+    test('parts are the whole, bit for bit', () => {
+      const value = (x: number, y: number): number => 0.2 + ((x * 7 + y * 13) % 23) / 400;
+      const d = { ...plain, denoised };
+      const [a, b] = meshed(value, 0.01);
+      const all = developRows(a, b, 0, w / 2, h / 2, 0, h, d);
+      const [top, bottom] = [13, 25];
+      const from = (top - haloRows) >> 1;
+      const to = (bottom + haloRows + 1) >> 1;
+      const cut = (p: Uint16Array) => p.slice(2 * from * w, 2 * to * w);
+      expect(developRows(cut(a), cut(b), from, w / 2, h / 2, top, bottom, d)).toEqual(all.slice(4 * w * top, 4 * w * bottom));
+    });
   });
 
   test('half size takes the mean of the greens; balance, then clipping, then matrix and exposure', () => {

@@ -16,8 +16,6 @@ export interface GraphSettings {
   wb: string;
   size: string;
   path?: string;
-  /** Raw and --compare: turns of the sensor to stand upright. */
-  turns: 0 | 1 | 2 | 3;
 }
 
 const sinkOf: Record<OutputFormat, string> = { jpg: 'o-jpg', png16: 'o-png', tiff16: 'o-tif', pfm: 'o-pfm' };
@@ -61,13 +59,10 @@ export function denoiseGraph(job: Job, s: GraphSettings): string {
     ...sink(job, 'out', job.output, 'kpn:01:output', s),
   ];
   if (job.compare !== undefined) {
-    // The sensor's left is not the picture's where the camera was turned.
-    const [first, second] = s.turns === 1 || s.turns === 2 ? ['second', 'first'] : ['first', 'second'];
     lines.push(
       'module:beside:01',
-      `connect:${source}:photo:output:beside:01:${first}`,
-      `connect:kpn:01:output:beside:01:${second}`,
-      `param:beside:01:axis:${s.turns % 2 === 1 ? 'y' : 'x'}`,
+      `connect:${source}:photo:output:beside:01:first`,
+      'connect:kpn:01:output:beside:01:second',
       ...sink(job, 'both', job.compare, 'beside:01:output', s),
     );
   }

@@ -33,34 +33,34 @@ export interface Prepared {
 export interface PrepareOptions {
   noise: NoiseChoice;
   /** All that doesn't depend on the picture. */
-  graph: Omit<GraphSettings, 'noise' | 'turns'>;
+  graph: Omit<GraphSettings, 'noise'>;
   warn: (message: string) => void;
 }
 
 const seconds = (since: number): number => (performance.now() - since) / 1000;
 
 /** Reads a picture and hands it over to its graph. `onDecoding`: as of PictureReader. */
-async function read(job: Job, warn: (message: string) => void, onDecoding?: (size: PictureSize) => void): Promise<{ picture: NoisyPicture; turns: 0 | 1 | 2 | 3 }> {
+async function read(job: Job, warn: (message: string) => void, onDecoding?: (size: PictureSize) => void): Promise<NoisyPicture> {
   if (job.kind === 'raw') {
     const raw = await loadRaw(job.path, {});
     handOver(job.path, { raw });
-    const { width, height, data, header, colour } = raw;
-    return { picture: { file: 'raw', width, height, pixels: data, camera: header.camera, iso: header.iso }, turns: colour.turns };
+    const { width, height, data, header } = raw;
+    return { file: 'raw', width, height, pixels: data, camera: header.camera, iso: header.iso };
   }
   const reader = job.kind === 'pfm' ? pfmReader : job.kind === 'exr' ? exrReader : pictureReader(job.kind);
   const frame = await loadFrame(reader, job.path, {}, warn, onDecoding);
   handOver(job.path, { frame });
-  return { picture: { file: job.kind, width: frame.width, height: frame.height, pixels: frame.data, ...readShot(frame.exif) }, turns: 0 };
+  return { file: job.kind, width: frame.width, height: frame.height, pixels: frame.data, ...readShot(frame.exif) };
 }
 
 /** Reads a picture, finds its noise and writes its graph. `onDecoding`: as of PictureReader. Throws InputError. */
 export async function prepare(job: Job, { noise, graph, warn }: PrepareOptions, onDecoding?: (size: PictureSize) => void): Promise<Prepared> {
   const begin = performance.now();
-  const { picture, turns } = await read(job, warn, onDecoding);
+  const picture = await read(job, warn, onDecoding);
   const decoded = performance.now();
   try {
     const chosen = await noiseOf(noise, picture);
-    const text = denoiseGraph(job, { ...graph, noise: chosen, turns });
+    const text = denoiseGraph(job, { ...graph, noise: chosen });
     const megapixels = (picture.width * picture.height * (job.kind === 'raw' ? 4 : 1)) / 1e6;
     return { job, noise: chosen, text, megapixels, seconds: { decode: (decoded - begin) / 1000, noise: seconds(decoded) } };
   } catch (error) {
@@ -177,7 +177,7 @@ async function warm(job: Job, size: PictureSize, run: DenoiseRun): Promise<numbe
   });
   const name = sourceModules[job.kind];
   const registry = new Map(run.registry).set(name, sized(run.registry.get(name)!));
-  const text = denoiseGraph(job, { ...run.graph, noise: { a: 1, b: 1 }, turns: 0 });
+  const text = denoiseGraph(job, { ...run.graph, noise: { a: 1, b: 1 } });
   const { device, loadSpirv, tile, memory, signal } = run;
   await warmUp({ ...source({ text, job }), registry, device, loadSpirv, tile, memory, signal }).catch(() => undefined);
   return seconds(begin);

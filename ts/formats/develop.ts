@@ -12,10 +12,14 @@ export interface Development {
   toRec2020: Matrix;
   /** Where red stands in the 2x2 quad. */
   red: { x: 0 | 1; y: 0 | 1 };
+  /** The noise that was taken off the planes (camera rgb, SPEC section 1.3), and how far, 0..1: greens are evened out by it. */
+  denoised?: { a: number; b: number; strength: number };
 }
 
-/** Rows that a row's demosaicing looks at above and below: two for green, one more for the others. */
-export const haloRows = 4;
+/** How far evening the greens looks for energy. */
+const reach = 3;
+/** Rows that a row's demosaicing looks at above and below: two for green, one more for the others; and those that evening the greens looks at; an even number. */
+export const haloRows = 8;
 
 const one = 0x3c00;
 
@@ -66,7 +70,7 @@ export function developHalf(first: Uint16Array, second: Uint16Array, d: Developm
   return out;
 }
 
-/** A part of the mosaic: rows `top` - haloRows to `bottom` + haloRows, two columns more at each side, mirrored at the picture's borders. */
+/** A part of the mosaic: rows `top` - haloRows to `bottom` + haloRows, as many columns more at each side, mirrored at the picture's borders. */
 interface Mosaic {
   values: Float32Array;
   pitch: number;
@@ -76,7 +80,7 @@ interface Mosaic {
   rows: number;
 }
 
-const side = 4;
+const side = haloRows;
 
 /** The planes' rows -> the mosaic's, balanced, where the sensor clips being 1. */
 function assemble(a: Float32Array, b: Float32Array, planeTop: number, width: number, height: number, top: number, bottom: number, d: Development): Mosaic {
@@ -98,6 +102,41 @@ function assemble(a: Float32Array, b: Float32Array, planeTop: number, width: num
     }
   }
   return { values, pitch, y0: top - haloRows, x0: -side, rows };
+}
+
+/**
+ * How much of the energy that white noise has there is taken for noise. White noise of variance v gives a green's difference to the mean of its four
+ * neighbours 1.25 v. docs/denoise.md has what was measured.
+ */
+const noisy = 0.75 * 1.25;
+
+/**
+ * Evens out the two greens, in place. They were denoised apart, and what is left of their noise differs: a mesh. A green's difference to the mean of its four
+ * nearest, which are of the other kind, is that mesh where its energy all around is no more than the noise had there; half of it is taken away, which leaves
+ * nothing of a mesh. Where there is more, it is the picture's (a Wiener filter).
+ */
+function evenGreens({ values: m, pitch, y0, x0, rows }: Mosaic, d: Development): void {
+  const { a, b, strength } = d.denoised!;
+  const gain = d.gains[1];
+  const difference = new Float32Array(m.length);
+  /** The first column from `least` on that has a green in this row. */
+  const firstGreen = (row: number, least: number): number => least + (((((y0 + row) & 1) === d.red.y ? 1 - d.red.x : d.red.x) - x0 - least) & 1);
+  for (let row = 1; row < rows - 1; row++)
+    for (let column = firstGreen(row, 1), i = row * pitch + column; column < pitch - 1; column += 2, i += 2)
+      difference[i] = m[i]! - (m[i - pitch - 1]! + m[i - pitch + 1]! + m[i + pitch - 1]! + m[i + pitch + 1]!) / 4;
+  const across = new Float32Array(m.length);
+  for (let row = 1; row < rows - 1; row++)
+    for (let i = row * pitch + reach; i < (row + 1) * pitch - reach; i++) for (let k = -reach; k <= reach; k++) across[i]! += difference[i + k]! ** 2;
+  const greens = ((2 * reach + 1) ** 2 + 1) / 2;
+  const inside = reach + 1;
+  for (let row = inside; row < rows - inside; row++)
+    for (let column = firstGreen(row, inside), i = row * pitch + column; column < pitch - inside; column += 2, i += 2) {
+      let energy = 0;
+      for (let k = -reach; k <= reach; k++) energy += across[i + k * pitch]!;
+      const noise = (noisy * (gain * gain * a + 65535 * gain * Math.max(m[i]!, 0) * b)) / 65535 ** 2;
+      const share = Math.min(1, (noise * greens) / Math.max(energy, 1e-30));
+      m[i]! -= strength * share * (difference[i]! / 2);
+    }
 }
 
 /** Differences below this don't choose a direction: it is about a code of 12 bits. */
@@ -132,6 +171,7 @@ function green({ values: m, pitch, y0, x0, rows }: Mosaic, d: Development): Floa
  */
 export function developRows(first: Uint16Array, second: Uint16Array, planeTop: number, width: number, height: number, top: number, bottom: number, d: Development): Uint16Array {
   const mosaic = assemble(fromHalf(first), fromHalf(second), planeTop, width, height, top, bottom, d);
+  if (d.denoised && d.denoised.strength > 0) evenGreens(mosaic, d);
   const { values: m, pitch } = mosaic;
   const g = green(mosaic, d);
   const W = 2 * width;

@@ -58,6 +58,8 @@ export interface PortShape {
   icc?: Uint8Array;
   /** Of camera rgb: what sinks do to it before anything else. The data are f16 pixels of this shape. */
   develop?: (data: Uint16Array, shape: PortShape) => Promise<DevelopedPicture>;
+  /** Of a denoised picture: which noise was taken off, and how far (0..1). */
+  denoised?: { a: number; b: number; strength: number };
   /** Of values that aren't a picture (weights, signed, unscaled): how sinks of pictures for looking at show them. */
   draw?: (values: Float32Array) => Promise<DrawnPicture>;
 }

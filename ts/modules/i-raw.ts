@@ -36,7 +36,7 @@ class RawSource implements ModuleInstance {
     return {
       output: {
         channels: 'rgba', format: 'f16', width: raw.width, height: raw.height, count: raw.count, noise, exif: raw.header.exif,
-        develop: (data, shape) => develop(data, shape.width, shape.height, shape.count, raw, settings),
+        develop: (data, { width, height, count, denoised }) => develop(data, width, height, count, raw, { ...settings, denoised }),
       },
     };
   }

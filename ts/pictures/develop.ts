@@ -11,6 +11,8 @@ export interface DevelopSettings {
   ev: number;
   /** Full size by demosaicing, or half size without. */
   size: 'full' | 'half';
+  /** The noise that was taken off, and how far. */
+  denoised?: Development['denoised'];
 }
 
 export interface Developed {
@@ -23,14 +25,14 @@ export interface Developed {
 const minRows = 64;
 
 /** How a raw file's camera rgb is developed. */
-function developmentOf(colour: RawColour, red: Development['red'], { wb, ev }: DevelopSettings): Development {
+function developmentOf(colour: RawColour, red: Development['red'], { wb, ev, denoised }: DevelopSettings): Development {
   const gains = wb === 'none' ? ([1, 1, 1] as const) : ((wb === 'camera' ? colour.camera : undefined) ?? colour.daylight);
   // The least gain becomes 1: where the sensor clips, all channels reach white.
   const least = Math.min(...gains) * colour.clip;
-  return { gains: [gains[0] / least, gains[1] / least, gains[2] / least], scale: 2 ** ev, toRec2020: colour.toRec2020, red };
+  return { gains: [gains[0] / least, gains[1] / least, gains[2] / least], scale: 2 ** ev, toRec2020: colour.toRec2020, red, denoised };
 }
 
-/** @param data f16 rgba of `count` pictures of width x height, as decodeRaw gives them (`width` may be a multiple: pictures side by side) */
+/** @param data f16 rgba of `count` pictures of width x height, as decodeRaw gives them */
 export async function develop(data: Uint16Array, width: number, height: number, count: number, { colour, header }: Pick<Raw, 'colour' | 'header'>, settings: DevelopSettings): Promise<Developed> {
   const d = developmentOf(colour, header.red, settings);
   const plane = 4 * width * height;

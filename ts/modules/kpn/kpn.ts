@@ -32,7 +32,7 @@ class Kpn implements ModuleInstance {
     const own = p.isSet('noise a') || p.isSet('noise b');
     this.noiseab = own || !input.noise ? { a: p.float('noise a'), b: p.float('noise b') } : input.noise;
     this.picture = { width: input.width, height: input.height };
-    return { output: { ...input, channels: 'rgba', format: 'f16' } };
+    return { output: { ...input, channels: 'rgba', format: 'f16', denoised: { ...this.noiseab, strength: p.float('strength') } } };
   }
 
   build(ctx: BuildContext): void {
