@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { noiseOf, type NoisyPicture, parseNoise } from '../../ts/cli/denoise-noise.js';
 import { checkName, namedProfile, noiseAt, profileFor, profilesFile, removeProfile, savedProfiles, type SavedPoint, type SavedProfile, saveProfile } from '../../ts/noise/profiles.js';
-import { addNoise, chart, noise } from './noise-harness.js';
+import { estimateNoise } from '../../ts/noise/estimate.js';
+import { addNoise, chart, noise, variance } from './noise-harness.js';
 
 const before = process.env.XDG_CONFIG_HOME;
 let dir: string;
@@ -90,6 +91,20 @@ test('denoising takes a profile by name, else by camera and ISO, else what the p
   expect((await noiseOf(parseNoise('eos'), picture({ file: 'jpeg' }))).doubt).toBe('the profile was measured on raw pictures, this one is display');
   await expect(noiseOf(parseNoise('eso'), picture({}))).rejects.toMatchObject({ code: 'NO_PROFILE' });
   expect(await noiseOf(parseNoise('1:2'), picture({}))).toEqual({ a: 1, b: 2, from: 'given', doubt: '' });
+});
+
+test('channels with noise of their own: the luminance has that of the (a, b) taken, estimated or saved', async () => {
+  const own = [noise(0.01, 0.05), noise(0.004, 0.02), noise(0.006, 0.03)];
+  const noisy = addNoise(chart([0, 0.05, 0.1, 0.2, 0.4, 0.7]), own, 23);
+  const weights = [0.2627002, 0.6779981, 0.0593017].map((w) => w * w);
+  const luminance = (of: readonly { a: number; b: number }[], x: number): number => of.reduce((sum, ab, c) => sum + weights[c]! * variance(ab, x), 0);
+  const off = (found: { a: number; b: number }): number => Math.max(...[0.02, 0.2, 0.6].map((x) => Math.abs(luminance([found, found, found], x) / luminance(own, x) - 1)));
+  const picture: NoisyPicture = { file: 'pfm', width: noisy.width, height: noisy.height, pixels: noisy.rgba };
+  const found = await noiseOf(parseNoise('auto'), picture);
+  expect(off(found)).toBeLessThan(0.08);
+  expect(off(estimateNoise(noisy))).toBeGreaterThan(0.15); // the line that most patches are on is another
+  await saveProfile({ name: 'own', kind: 'linear', points: [{ ...point(undefined, 1, 1), channels: own as unknown as SavedPoint['channels'] }] });
+  expect(off(await noiseOf(parseNoise('own'), picture))).toBeLessThan(1e-9);
 });
 
 test('a name that is not there: which are', async () => {

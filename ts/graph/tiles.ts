@@ -263,8 +263,9 @@ export class TiledPlan implements FramePlan {
     return () => places.forEach((place) => place());
   }
 
+  /** In shared memory: sinks convert it on several threads. */
   private resultOf(result: HostPicture): Uint8Array {
     const { width, height } = this.tiling.picture;
-    return (result.data ??= new Uint8Array(width * height * result.count * result.bytesPerPixel));
+    return (result.data ??= new Uint8Array(new SharedArrayBuffer(width * height * result.count * result.bytesPerPixel)));
   }
 }

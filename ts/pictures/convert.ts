@@ -12,23 +12,28 @@ const partsOf = (pixels: number): number => Math.min(poolSize, Math.floor(pixels
 export const startConverters = (pixels: number): void => startThreads(partsOf(pixels));
 
 /**
- * Converts an array of `channels` values a pixel in parts, each by `convert`, which is told the part's first pixel and may give the part away.
- * Undefined for a picture too small to divide.
+ * Converts an array of `channels` values a pixel in parts, each by `convert`, which is told the part's first pixel and what it gives away: of values that are
+ * not in shared memory, parts are copies. Undefined for a picture too small to divide.
  */
-function inParts<T extends Uint8Array | Uint16Array | Float32Array, R>(values: T, channels: number, convert: (part: T, first: number) => Promise<R>): Promise<R[]> | undefined {
+function inParts<T extends Uint8Array | Uint16Array | Float32Array, R>(values: T, channels: number, convert: (part: T, first: number, given: ArrayBuffer[]) => Promise<R>): Promise<R[]> | undefined {
   const pixels = values.length / channels;
   const count = partsOf(pixels);
   if (count < 2) return undefined;
   const step = Math.ceil(pixels / count);
-  return Promise.all(Array.from({ length: count }, (_, i) => convert(values.slice(i * step * channels, (i + 1) * step * channels) as T, i * step)));
+  return Promise.all(Array.from({ length: count }, (_, i) => {
+    const [from, to] = [i * step * channels, (i + 1) * step * channels];
+    if (values.buffer instanceof SharedArrayBuffer) return convert(values.subarray(from, to) as T, i * step, []);
+    const part = values.slice(from, to) as T;
+    return convert(part, i * step, [part.buffer as ArrayBuffer]);
+  }));
 }
 
 /** codesToHalf, on threads. */
 export async function toHalfPicture(codes: Uint8Array | Uint16Array, light: CodesToLight): Promise<LightHalves> {
   const data = new Uint16Array(new SharedArrayBuffer((codes.length / 3) * 8));
-  const made = await inParts(codes, 3, async (part, first) => {
+  const made = await inParts(codes, 3, async (part, first, given) => {
     const values = (part.length / 3) * 4;
-    const { overflows, firstOverflow } = await inWorker('codesToHalf', [part, light, data.subarray(4 * first, 4 * first + values)], [part.buffer as ArrayBuffer]);
+    const { overflows, firstOverflow } = await inWorker('codesToHalf', [part, light, data.subarray(4 * first, 4 * first + values)], given);
     return { overflows, firstOverflow: firstOverflow < 0 ? -1 : first + firstOverflow };
   });
   if (!made) return codesToHalf(codes, light, data);
@@ -38,9 +43,9 @@ export async function toHalfPicture(codes: Uint8Array | Uint16Array, light: Code
 /** lightToCodes, on threads. */
 export async function toCodes(rgba: Float32Array | Uint16Array, how: LightToCodes): Promise<Codes> {
   const codes = codesArray(how.bits, rgba.length / 4, true);
-  const made = await inParts(rgba, 4, async (part, first) => {
+  const made = await inParts(rgba, 4, async (part, first, given) => {
     const into = codes.subarray(3 * first, 3 * first + (part.length / 4) * 3);
-    return (await inWorker('lightToCodes', [part, how, into], [part.buffer as ArrayBuffer])).broken;
+    return (await inWorker('lightToCodes', [part, how, into], given)).broken;
   });
   if (!made) return lightToCodes(rgba, how, codes);
   return { codes, broken: made.reduce((sum, n) => sum + n, 0) };
