@@ -63,6 +63,8 @@ describe('what it writes', () => {
     const ran = await denoise('in.pfm', '-o', 'out.pfm', ...given);
     expect(ran).toMatchObject({ code: 0, err: expect.stringContaining('1 of 1 picture') as string });
     expect(psnr(read('out.pfm'), clean)).toBeGreaterThan(psnr(noisy, clean) + 4);
+    expect(await denoise('in.pfm', '-o', 'best.pfm', ...given, '-w', 'best')).toMatchObject({ code: 0 });
+    expect(psnr(read('best.pfm'), clean)).toBeGreaterThan(psnr(read('out.pfm'), clean) + 0.2);
     const printed = await denoise('in.pfm', '-o', 'again.pfm', ...given, '--print-cfg');
     expect(printed.code).toBe(0);
     file('graph.cfg', printed.out);

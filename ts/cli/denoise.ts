@@ -1,6 +1,6 @@
 // `vkpn denoise`: pictures in, denoised pictures out. It makes a graph of each and runs it as `vkpn cli` would (docs/denoise.md).
 
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { InputError, VkpnError } from '../errors.js';
 import { withInput } from '../files.js';
@@ -8,20 +8,20 @@ import { decodeLut, lutHeaderBytes, parseLutHeader } from '../formats/lut.js';
 import { loadSpirv, type Device } from '../gpu/index.js';
 import type { TileOptions } from '../graph/tiles.js';
 import { modules } from '../modules/index.js';
-import { packageRoot } from '../root.js';
 import { tileOptions } from './cli-options.js';
 import { makeFolders, outputFormats, planFiles, type Job, type OutputFormat } from './denoise-files.js';
 import { parseNoise } from './denoise-noise.js';
 import { checkPrepared, denoiseAll, prepare, type Outcome, type PrepareOptions, type Shares } from './denoise-run.js';
 import { FileProgress } from './denoise-progress.js';
 import { Log } from './log.js';
+import { weightsFile } from './packaged-weights.js';
 import { short } from './progress.js';
 import { deviceOptions, openDevice, type CommonOptions } from './session.js';
 import { StopSignal } from './stop.js';
 
 interface DenoiseOptions extends CommonOptions, TileOptions {
   output: string;
-  weights?: string;
+  weights: string;
   format?: OutputFormat;
   quality: number;
   strength: number;
@@ -55,16 +55,13 @@ const number = (least: number, most: number) => (text: string): number => {
   return value;
 };
 
-/** The weights that come with the package. */
-export const defaultWeights = join(packageRoot, 'weights', 'photo.lut');
-
 export function register(program: Command): void {
   const command = program
     .command('denoise')
     .description('denoise photographs: jpg, png, tiff, pfm, exr, camera raw')
     .argument('<pictures...>', 'pictures, or folders of them')
     .requiredOption('-o, --output <out>', 'the file to write, or the folder for several')
-    .option('-w, --weights <file>', 'weights (.lut) that kpn-t trained (default: those that come with vkpn)')
+    .option('-w, --weights <file>', 'weights: photo or best, which come with vkpn, or a .lut that kpn-t trained', 'photo')
     .addOption(new Option('--format <name>', 'what to write (default: by the ending of -o, else like the input, of raw tiff16)').choices(outputFormats))
     .option('--quality <0-100>', 'JPEG quality', number(0, 100), 95)
     .option('--strength <0-1>', 'how far to go: 0 leaves the picture as it is, 1 is all', number(0, 1), 1)
@@ -83,12 +80,12 @@ export function register(program: Command): void {
 }
 
 /** Weights are read once before any picture: what is wrong with them is wrong with all. Throws InputError FILE_…, LUT_…, WEIGHTS_KIND. */
-async function checkWeights(path: string, given: boolean): Promise<void> {
+async function checkWeights(path: string, packaged: boolean): Promise<void> {
   const lut = await withInput(path, {}, async (file) => {
     parseLutHeader(await file.read(0, lutHeaderBytes), file.bytes, path);
     return decodeLut(await file.read(0, file.bytes), path);
   }).catch((e: unknown) => {
-    if (!given && e instanceof VkpnError && e.code === 'FILE_ENOENT') throw new InputError('NO_WEIGHTS', `the weights that come with vkpn are missing: ${path}`, { hint: 'Reinstall vkpn, or give weights with -w.' });
+    if (packaged && e instanceof VkpnError && e.code === 'FILE_ENOENT') throw new InputError('NO_WEIGHTS', `the weights that come with vkpn are missing: ${path}`, { hint: 'Reinstall vkpn, or give weights with -w.' });
     throw e;
   });
   if (!lut.ssbo || lut.channels !== 1 || lut.format !== 'f16') throw new InputError('WEIGHTS_KIND', 'the .lut file holds a table or a picture, not weights', { place: { file: path }, hint: 'Weights are what a graph writes from kpn-t:w to an o-lut.' });
@@ -98,8 +95,8 @@ async function checkWeights(path: string, given: boolean): Promise<void> {
 async function runDenoise(pictures: readonly string[], options: DenoiseOptions): Promise<number> {
   const log = new Log(options.d);
   const noise = parseNoise(options.noise);
-  const weights = options.weights === undefined ? defaultWeights : resolve(options.weights);
-  await checkWeights(weights, options.weights !== undefined);
+  const weights = resolve(weightsFile(options.weights));
+  await checkWeights(weights, weights !== resolve(options.weights));
   const jobs = await planFiles(pictures, { output: options.output, format: options.format, compare: options.compare ?? false, force: (options.force ?? false) || (options.printCfg ?? false) });
   const { strength, quality, ev, wb, path } = options;
   const how: Omit<PrepareOptions, 'warn'> = { noise, graph: { weights, strength, quality, ev, wb, size: options.half ? 'half' : 'full', path } };

@@ -14,6 +14,7 @@ import type { RgbaPicture } from '../quality/metrics.js';
 import { NAMED_LEVELS, parseLevels, parseProfile, type NoiseLevel } from '../quality/noise.js';
 import { scoreTable } from '../quality/table.js';
 import { Log } from './log.js';
+import { weightsFile } from './packaged-weights.js';
 import { deviceOptions, openDevice, wholeNumber, type CommonOptions } from './session.js';
 
 interface EvalFlags extends CommonOptions {
@@ -52,7 +53,7 @@ export function register(program: Command): void {
     .command('eval')
     .description('measure how well weights denoise: PSNR and SSIM on photographs without noise, which get some')
     .argument('<pictures...>', 'files, or folders of them')
-    .requiredOption('-w, --weights <file>', 'the weights; several to compare', (file: string, before: string[] = []) => [...before, file])
+    .requiredOption('-w, --weights <file>', 'the weights: photo or best, which come with vkpn, or a file; several to compare', (file: string, before: string[] = []) => [...before, file])
     .option('--levels <list>', `noise levels, with commas between: ${levelList} or READ:SHOT (default: ${levelList})`, (text: string, before: NoiseLevel[] = []) => [...before, ...parseLevels(text)])
     .option('--noise <a:b>', 'a noise profile, var(x) = (a + 65535 x b) / 65535^2; may be repeated', (text: string, before: NoiseLevel[] = []) => [...before, parseProfile(text)])
     .option('--crop <WxH|none>', 'the part of a picture that counts, from its top left corner', `${PROTOCOL_CROP.width}x${PROTOCOL_CROP.height}`)
@@ -85,7 +86,7 @@ async function runEval(paths: readonly string[], flags: EvalFlags): Promise<void
   const asked = [...(flags.levels ?? []), ...(flags.noise ?? [])];
   const levels = asked.length > 0 ? asked : NAMED_LEVELS;
   const files = await listPictures(paths);
-  const weights = await Promise.all(flags.weights.map(readWeights));
+  const weights = await Promise.all(flags.weights.map((w) => readWeights(weightsFile(w))));
   const names = labels(flags.weights);
   if (flags.crops !== undefined) await prepareFolder(flags.crops);
   const device = openDevice(flags, log);
