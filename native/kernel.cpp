@@ -3,6 +3,8 @@
 
 #include "error.h"
 
+#include <cstdio>
+
 namespace vkpn {
 
 Kernel::Kernel(std::shared_ptr<Device> device, const KernelDesc& desc)
@@ -96,11 +98,31 @@ void Kernel::makePipeline(const KernelDesc& desc) {
   info.stage.pName = "main";
   info.stage.pSpecializationInfo = &spec;
   info.layout = layout_.get();
+  const bool statistics = device_->physical().features->executables.pipelineExecutableInfo == VK_TRUE;
+  if (statistics) info.flags |= VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR;
   VkPipeline pipeline = VK_NULL_HANDLE;
   device_->check(vk.vkCreateComputePipelines(device_->handle(), device_->pipelineCache().handle(), 1, &info, nullptr, &pipeline),
                  "vkCreateComputePipelines of " + name_);
   pipeline_ = {pipeline, [d](VkPipeline p) { d->vk.vkDestroyPipeline(d->handle(), p, nullptr); }};
   device_->name(VK_OBJECT_TYPE_PIPELINE, reinterpret_cast<uint64_t>(pipeline), name_);
+  if (statistics) printStatistics(pipeline);
+}
+
+void Kernel::printStatistics(VkPipeline pipeline) const {
+  auto& vk = device_->vk;
+  const VkPipelineExecutableInfoKHR of{VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INFO_KHR, nullptr, pipeline, 0};
+  uint32_t count = 0;
+  device_->check(vk.vkGetPipelineExecutableStatisticsKHR(device_->handle(), &of, &count, nullptr), "vkGetPipelineExecutableStatisticsKHR");
+  std::vector<VkPipelineExecutableStatisticKHR> list(count, {VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_STATISTIC_KHR});
+  device_->check(vk.vkGetPipelineExecutableStatisticsKHR(device_->handle(), &of, &count, list.data()), "vkGetPipelineExecutableStatisticsKHR");
+  std::string line = name_ + ":";
+  for (const auto& s : list) {
+    line += std::string(&s == list.data() ? " " : ", ") + s.name + " ";
+    if (s.format == VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_FLOAT64_KHR) line += std::to_string(s.value.f64);
+    else if (s.format == VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_BOOL32_KHR) line += s.value.b32 == VK_TRUE ? "yes" : "no";
+    else line += std::to_string(s.value.u64);
+  }
+  std::fprintf(stderr, "%s\n", line.c_str());
 }
 
 }  // namespace vkpn

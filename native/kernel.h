@@ -34,6 +34,8 @@ public:
 private:
   void makeLayouts(const KernelDesc& desc);
   void makePipeline(const KernelDesc& desc);
+  /** What the driver says of the machine code (registers, memory), a line on standard error. */
+  void printStatistics(VkPipeline pipeline) const;
   uint32_t requiredSubgroupSize(const KernelDesc& desc) const;
   std::shared_ptr<Device> device_;
   std::string name_;

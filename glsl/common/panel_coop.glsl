@@ -8,6 +8,9 @@
 //
 // This way round, accumulators are written to shared memory, and operands read from it, in whole words on NVIDIA.
 // Weights come through shared memory too, STAGE_ROWS outputs of a product at a time, for all subgroups of the workgroup at once.
+//
+// -DRESIDENT (with GL_NV_cooperative_matrix2, whose conversions make of a sum the operand of the next product): between layers the panel stays in
+// registers. What the layers gave is not stored, and there is no way back: for inference.
 
 layout(constant_id = 23) const uint PIXELS = 32;     // of a subgroup: a multiple of TILE_M
 layout(constant_id = 24) const uint STAGE_ROWS = 32; // outputs whose weights are in shared memory at a time: a multiple of TILE_N and 8
@@ -18,8 +21,13 @@ const uint TURNS = PIXELS > SUBGROUP ? PIXELS / SUBGROUP : 1; // pixels an invoc
 const uint COLUMN_PITCH = STAGE_ROWS / 8 + 1;  // of a row where only STAGE_ROWS columns are staged
 const uint MS = PIXELS / TILE_M, KS = WIDTH / TILE_K; // tiles
 
+#ifdef RESIDENT
+const uint STAGE = WIDTH * PITCH, SLAB = SUBGROUPS * PIXELS * PITCH; // a layer's weights, all panels
+shared uvec4 slab[SLAB > 2 * STAGE ? SLAB : 2 * STAGE]; // while the panels are in registers, it has two layers' weights
+#else
 shared uvec4 slab[SUBGROUPS * PIXELS * PITCH];
 shared uvec4 stage[WIDTH * COLUMN_PITCH]; // no less than STAGE_ROWS * PITCH
+#endif
 
 uint panelLane;   // pixel of the panel that put and get are about
 uint slabBase() { return gl_SubgroupID * PIXELS * PITCH; }
@@ -47,6 +55,87 @@ vec4 panelGet4(uint i) {
   return unpackQuad(i % 2 == 0 ? word.xy : word.zw);
 }
 
+// The activation. (max is one instruction less, and keeps NaN as well: both of its arguments are NaN then.)
+float activated(float v) { return SLOPE > 0.0 ? max(v, SLOPE * v) : v > 0.0 ? v : SLOPE * v; }
+
+#define storeTile(sum, m, n) { \
+  HalfAccumulator rounded; \
+  sumHalf(rounded, sum); \
+  matrixStore(rounded, slab, slabBase() + (m) * TILE_M * PITCH + (n) * TILE_N / 8, PITCH); \
+}
+
+#ifdef RESIDENT
+const uint SOME = MS > 2 ? 2 : MS; // rows of tiles that sums are held for at a time: more are no faster, and need more registers
+MatrixA resident[MS * KS];
+
+// What an invocation moves of a layer's weights is read from memory a layer ahead.
+uvec4 ahead[(WIDTH * WORDS + SUBGROUPS * SUBGROUP - 1) / (SUBGROUPS * SUBGROUP)];
+
+void readAhead(uint base, uint rows) {
+  UNROLL for (uint k = 0; k < ahead.length(); ++k) {
+    uint i = k * SUBGROUP * SUBGROUPS + gl_LocalInvocationIndex;
+    if (i < rows * WORDS) ahead[k] = weights[base / 8 + i];
+  }
+}
+
+void placeAhead(uint layer, uint rows) {
+  UNROLL for (uint k = 0; k < ahead.length(); ++k) {
+    uint i = k * SUBGROUP * SUBGROUPS + gl_LocalInvocationIndex;
+    if (i < rows * WORDS) slab[layer % 2 * STAGE + i / WORDS * PITCH + i % WORDS] = ahead[k];
+  }
+  barrier();
+}
+
+#define RESIDENT_PRODUCT(sum, layer, first, n) \
+  SUMS(sum, SOME); \
+  UNROLL for (uint m = 0; m < SOME; ++m) sumClear(sum[m]); \
+  UNROLL for (uint k = 0; k < KS; ++k) { \
+    MatrixB b; \
+    matrixLoad(b, slab, (layer) % 2 * STAGE + (n) * TILE_N * PITCH + k * TILE_K / 8, PITCH, COLUMNS); \
+    UNROLL for (uint m = 0; m < SOME; ++m) sumAdd(sum[m], resident[((first) + m) * KS + k], b); \
+  }
+
+void panelLayer(uint base) {
+  uint layer = base / (WIDTH * WIDTH);
+  if (layer == 0) {
+    readAhead(0, WIDTH);
+    subgroupBarrier();
+    UNROLL for (uint m = 0; m < MS; ++m)
+      UNROLL for (uint k = 0; k < KS; ++k)
+        matrixLoad(resident[m * KS + k], slab, slabBase() + m * TILE_M * PITCH + k * TILE_K / 8, PITCH, ROWS);
+    barrier();
+    placeAhead(0, WIDTH);
+  }
+  uint rows = layer + 1 < LAYERS ? WIDTH : OUTPUTS; // of the next one
+  readAhead(base + WIDTH * WIDTH, rows);
+  UNROLL for (uint first = 0; first < MS; first += SOME) {
+    MatrixA next[SOME * KS];
+    UNROLL for (uint n = 0; n < KS; ++n) {
+      RESIDENT_PRODUCT(sum, layer, first, n)
+      UNROLL for (uint m = 0; m < SOME; ++m) {
+        UNROLL for (uint i = 0; i < SUM_LENGTH(sum[m]); ++i) sum[m][i] = activated(sum[m][i]);
+        next[m * KS + n] = MatrixA(sum[m]);
+      }
+    }
+    UNROLL for (uint i = 0; i < SOME * KS; ++i) resident[first * KS + i] = next[i];
+  }
+  placeAhead(layer + 1, rows);
+}
+
+void panelMul(uint base, uint rows) {
+  HalfAccumulator rounded[OUTPUTS / TILE_N * MS];
+  UNROLL for (uint n = 0; n < rows / TILE_N; ++n)
+    UNROLL for (uint first = 0; first < MS; first += SOME) {
+      RESIDENT_PRODUCT(sum, base / (WIDTH * WIDTH), first, n)
+      UNROLL for (uint m = 0; m < SOME; ++m) sumHalf(rounded[n * MS + first + m], sum[m]);
+    }
+  barrier(); // they take the place of weights
+  UNROLL for (uint n = 0; n < rows / TILE_N; ++n)
+    UNROLL for (uint m = 0; m < MS; ++m)
+      matrixStore(rounded[n * MS + m], slab, slabBase() + m * TILE_M * PITCH + n * TILE_N / 8, PITCH);
+  subgroupBarrier();
+}
+#else
 void stageRows(uint base, uint rows) {
   barrier();
   UNROLL for (uint k = 0; k < rows * WORDS; k += SUBGROUP * SUBGROUPS) {
@@ -54,12 +143,6 @@ void stageRows(uint base, uint rows) {
     if (i < rows * WORDS) stage[i / WORDS * PITCH + i % WORDS] = weights[base / 8 + i];
   }
   barrier();
-}
-
-#define storeTile(sum, m, n) { \
-  HalfAccumulator rounded; \
-  sumHalf(rounded, sum); \
-  matrixStore(rounded, slab, slabBase() + (m) * TILE_M * PITCH + (n) * TILE_N / 8, PITCH); \
 }
 
 // panel = w panel, by `activate` through the activation; the sums of a tile at a time.
@@ -81,7 +164,7 @@ void multiply(uint base, uint rows, bool activate) {
         UNROLL for (uint m = 0; m < MS; ++m) sumAdd(sum[m], a[m * KS + k], b);
       }
       UNROLL for (uint m = 0; m < MS; ++m) {
-        if (activate) UNROLL for (uint i = 0; i < SUM_LENGTH(sum[m]); ++i) sum[m][i] = sum[m][i] > 0.0 ? sum[m][i] : SLOPE * sum[m][i];
+        if (activate) UNROLL for (uint i = 0; i < SUM_LENGTH(sum[m]); ++i) sum[m][i] = activated(sum[m][i]);
         storeTile(sum[m], m, first / TILE_N + n)
       }
     }
@@ -91,6 +174,7 @@ void multiply(uint base, uint rows, bool activate) {
 
 void panelMul(uint base, uint rows) { multiply(base, rows, false); }
 void panelLayer(uint base) { multiply(base, WIDTH, true); }
+#endif
 
 // Neighbouring invocations move neighbouring words of the panel.
 #define EACH_WORD(channels, body) \
@@ -150,6 +234,10 @@ void panelLayerT(uint base, uint rows, uint gates) {
 #define PANEL_KEEP(store, first, channels) \
   EACH_WORD(channels, if (p < PANEL_END) { store(((first) + p) * ((channels) / 8) + word, slab[at]); })
 
+#ifdef RESIDENT
+#define PANEL_ACTIVATE(active, store, first)
+#else
 #define PANEL_ACTIVATE(active, store, first) PANEL_KEEP(store, first, WIDTH)
+#endif
 
 #define PANEL_GATE(gates, store, first) PANEL_KEEP(store, first, WIDTH)

@@ -35,6 +35,9 @@
 #extension GL_KHR_memory_scope_semantics : require
 #ifdef PATH_KHR
 #extension GL_KHR_cooperative_matrix : require
+#ifdef RESIDENT
+#extension GL_NV_cooperative_matrix2 : require
+#endif
 #else
 #extension GL_NV_cooperative_matrix : require
 #endif

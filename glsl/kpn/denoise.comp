@@ -11,6 +11,7 @@
 //! variant khr.half.rolled -DPATH_KHR=1 -DROLLED=1 -DHALF_SUMS=1 vulkan1.3
 //! variant nv -DPATH_NV=1 vulkan1.3
 //! variant nv.half -DPATH_NV=1 -DHALF_SUMS=1 vulkan1.3
+//! variant khr.resident -DPATH_KHR=1 -DRESIDENT=1 vulkan1.3
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common/path.glsl"

@@ -16,6 +16,7 @@
 //! variant infer.khr.half.rolled -DPATH_KHR=1 -DROLLED=1 -DINFER=1 -DHALF_SUMS=1 vulkan1.3
 //! variant infer.nv -DPATH_NV=1 -DINFER=1 vulkan1.3
 //! variant infer.nv.half -DPATH_NV=1 -DINFER=1 -DHALF_SUMS=1 vulkan1.3
+//! variant infer.khr.resident -DPATH_KHR=1 -DINFER=1 -DRESIDENT=1 vulkan1.3
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common/path.glsl"

@@ -5,7 +5,7 @@ import type { BuildContext, NodeDesc, PlanBuffer, Port } from '../../graph/types
 import { partsOf, weightCount, type ModelSpec } from '../../model/spec.js';
 import { needsDown, nodeAdder, push, r, w, type Use } from './nodes.js';
 import { specOf } from './options.js';
-import { choosePath, panelLaunch, pixelsPerGroup, type Launch } from './path.js';
+import { choosePath, inferenceLaunch, pixelsPerGroup, type Launch } from './path.js';
 import type { WindowLevel } from './window.js';
 
 /** What inference reads and writes; pictures (tile, y, x), rgba. */
@@ -51,7 +51,7 @@ class Inference {
     this.spec = specOf(m, this.cpu ? 256 : 64, { packRounds: this.cpu });
     const path = choosePath(device, ctx.params.string('path'), (text) => ctx.warn(text));
     // Built for the whole picture, so that a window's results are its, bit by bit.
-    this.layers = panelLaunch(path, device, this.spec, m.width, this.tiles * levels.slice(0, m.levels).reduce((sum, { full }) => sum + full.width * full.height, 0), ctx.frames);
+    this.layers = inferenceLaunch(path, device, this.spec, m.width, this.tiles * levels.slice(0, m.levels).reduce((sum, { full }) => sum + full.width * full.height, 0), ctx.frames, 11 * 1024);
     const pixels = pixelsPerGroup(path, this.layers);
     const width = pixels < 128 ? Math.min(8, pixels) : 16;
     this.tileSize = [width, pixels / width];

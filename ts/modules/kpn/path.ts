@@ -117,6 +117,24 @@ export function panelLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spe
   };
 }
 
+/**
+ * As panelLaunch, of kernels that keep nothing of the layers (mlp's infer, denoise): where matrices of sums can be made operands, the panel
+ * stays in registers between layers (panel_coop.glsl). `besides`: shared memory they need for themselves, in bytes.
+ */
+export function inferenceLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, pixels: number, frames: number, besides = 0): Launch {
+  const launch = panelLaunch(path, info, spec, width, pixels, frames);
+  if (path.name !== 'khr' || path.tile.halfSums || path.tile.n !== path.tile.k || !info.features.nvCooperativeMatrix2?.conversions || info.type === 'cpu' || process.env.T_OFF) return launch;
+  const subgroup = subgroupOf(info);
+  const panel = Number(process.env.T_PANEL ?? subgroup);
+  const perGroup = Number(process.env.T_GROUP ?? 4);
+  const bytes = besides + Math.max(perGroup * panel, 2 * width) * pitch(width);
+  if (bytes > info.limits.maxComputeSharedMemorySize || perGroup * subgroup > info.limits.maxComputeWorkGroupInvocations) return launch;
+  return {
+    variant: 'khr.resident', spec: { ...spec, ...tileSpec(info, path.tile, perGroup), 23: panel, 24: width },
+    groups: [Math.ceil(pixels / (panel * perGroup)), 1, 1], ...subgroups(info),
+  };
+}
+
 /** Pixels that a workgroup of such a launch takes. */
 export const pixelsPerGroup = (path: LayerPath, { spec }: Launch): number => (path.name === 'plain' ? (spec[0] as number) : (spec[22] as number) * (spec[23] as number));
 
