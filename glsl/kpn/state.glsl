@@ -30,6 +30,7 @@ struct State {
   uint norms;        // gradients that mean and variance are of, up to OUTLIER_AFTER
   float normMean;    // of log |g|
   float normVariance;
+  uint arrived;      // workgroups of sum.steps that are done; 0 between dispatches
 };
 
 const float RATIO_FLOOR = 1.0 / 1073741824.0;

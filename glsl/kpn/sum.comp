@@ -1,21 +1,41 @@
 // sum: dE/dw from the parts of mulw, unscaled, and the parts of its squared norm; further workgroups add up the loss of
 // level 0 (SPEC 3). Workgroups of 256: `weightGroups` for the weights, 64 each, whose parts four invocations share, in four runs one
-// after the other; the rest for the loss.
+// after the other; the rest for the loss. -DSTEPS: the workgroup that ends last also takes the step (step.glsl).
+//! variant apart
+//! variant steps -DSTEPS=1
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "common/options.glsl"
 #include "common/storage.glsl"
-#include "common/reduce.glsl"
 #include "kpn/geometry.glsl"
 #include "kpn/state.glsl"
 
+#ifdef STEPS
+#define SHARED coherent
+layout(set = 0, binding = 1) buffer StateBuffer { State state; };
+layout(set = 0, binding = 6) readonly buffer HyperBuffer { Hyper hyper; };
+layout(set = 0, binding = 7) buffer History { float history[]; };             // (frame): loss, mean a pixel
+layout(set = 0, binding = 8) readonly buffer Master { vec2 master[]; };
+layout(set = 0, binding = 9) readonly buffer Moment1 { vec2 moment1[]; };
+layout(set = 0, binding = 10) readonly buffer Moment2 { vec2 moment2[]; };
+#else
+#define SHARED writeonly
 layout(set = 0, binding = 1) readonly buffer StateBuffer { State state; };
+#endif
 layout(set = 0, binding = 2) readonly buffer Part { float part[]; };          // (part, layer, out, in)
 layout(set = 0, binding = 3) readonly buffer Gradient { vec4 gradient[]; };   // (pixel): .w the loss
-layout(set = 0, binding = 4) writeonly buffer DW { float dEdw[]; };           // (layer, out, in)
-layout(set = 0, binding = 5) writeonly buffer Norms { vec2 norms[]; };        // (workgroup): |g|^2, 0; or loss, bad pixels
+layout(set = 0, binding = 4) SHARED buffer DW { float dEdw[]; };           // (layer, out, in)
+layout(set = 0, binding = 5) SHARED buffer Norms { vec2 norms[]; };        // (workgroup): |g|^2, 0; or loss, bad pixels
 layout(push_constant) uniform Push { uint parts, weightGroups, lossPixels; } push; // loss pixels a workgroup
+
+#ifdef STEPS
+#define DEDW(k) vec2(dEdw[2 * (k)], dEdw[2 * (k) + 1])
+#include "kpn/step.glsl"
+shared bool last;
+#else
+#include "common/reduce.glsl"
+#endif
 
 const uint WEIGHTS = 64; // a workgroup
 const uint SHARES = 4;
@@ -60,4 +80,13 @@ void main() {
   }
   vec2 total = reduceSum(v);
   if (i == 0) norms[group] = total;
+#ifdef STEPS
+  memoryBarrierBuffer();
+  barrier();
+  if (i == 0) last = atomicAdd(state.arrived, 1) + 1 == gl_NumWorkGroups.x;
+  barrier();
+  if (!last) return;
+  memoryBarrierBuffer();
+  takeStep(push.weightGroups, gl_NumWorkGroups.x - push.weightGroups);
+#endif
 }

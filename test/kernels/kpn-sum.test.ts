@@ -1,7 +1,8 @@
 // kpn/sum: dE/dw from its parts, unscaled, the parts of |g|^2, and the loss and bad pixels of level 0 (SPEC 3).
 import { random } from '../reference/index.js';
 import { useDevice } from '../unit/gpu-harness.js';
-import { batchOf, caseOf, without } from './batch.js';
+import { hyperBytes, readState } from '../../ts/modules/kpn-t/state.js';
+import { HYPER, batchOf, caseOf, stateBytes, without } from './batch.js';
 import { u } from './expected.js';
 import { nodesOf, runKernel } from './harness.js';
 import { compare, exactly } from './step-check.js';
@@ -58,4 +59,28 @@ test('a part that is infinite or NaN makes the norm so', async () => {
     const result = await runKernel(gpu.device, node!, without(batch, 'dEdw', 'norms').set('parts', bytesOf(parts, 'f32')));
     expect(values(result.get('norms')!, 'f32')[2 * Math.floor(700 / 64)]).toBe(bad);
   }
+});
+
+test.each([
+  { width: 32, layers: 1, size: [13, 9], tiles: 3, huge: false },
+  { width: 64, layers: 2, size: [90, 70], tiles: 1, huge: false },
+  { width: 32, layers: 3, size: [5, 3], tiles: 1, huge: true }, // an update that would overflow: all weights are gone through
+] as const)('the step by the last workgroup is that of a dispatch of its own: $width x $layers, huge $huge', async ({ width, layers, size, tiles, huge }) => {
+  const c = caseOf({ width, layers }, size, tiles);
+  const batch = batchOf(c);
+  const next = random(6);
+  const [sum, step] = await nodesOf(gpu.device, c, /^(sum|step)$/);
+  const [joined] = await nodesOf(gpu.device, { ...c, params: { step: 'joined' } }, /^sum$/);
+  expect([step!.kernel, joined!.variant]).toEqual(['kpn/step', 'steps']);
+  const bytes = (name: string): number => joined!.uses.find((use) => use.name === name)!.bytes;
+  const floats = (name: string, value: () => number): [string, Uint8Array] => [name, bytesOf(Float64Array.from({ length: bytes(name) / 4 }, value), 'f32')];
+  const contents = new Map([...without(batch, 'dEdw', 'norms'), ...[
+    floats('parts', () => Math.fround(200 * (2 * next() - 1))), floats('history', () => 7), floats('master', () => Math.fround(next() - 0.5)),
+    floats('moment1', () => (huge ? 3e38 : Math.fround(next()))), floats('moment2', () => Math.fround(next())),
+  ]]).set('state', stateBytes({ 0: 3, 1: 3, 4: { f: 128 }, 5: 3, 12: { f: 0.03 }, 13: { f: 0.003 }, 16: { f: Infinity } })).set('hyper', hyperBytes({ ...HYPER, history: bytes('history') / 4 }));
+  const apart = await runKernel(gpu.device, step!, await runKernel(gpu.device, sum!, contents));
+  const together = await runKernel(gpu.device, joined!, contents);
+  for (const name of ['dEdw', 'norms', 'state', 'history']) expect([name, Buffer.compare(together.get(name)!, apart.get(name)!)]).toEqual([name, 0]);
+  const state = readState(together.get('state')!);
+  expect([state.frame, state.updates, state.overflows, new Uint32Array(together.get('state')!.slice().buffer)[24]]).toEqual([4, huge ? 3 : 4, huge ? 1 : 0, 0]);
 });

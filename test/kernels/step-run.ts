@@ -80,7 +80,7 @@ const sink = (name: string, channels: 'rgba' | 'ssbo'): ModuleType => ({
 
 function graphText(c: StepCase): string {
   const m = c.model;
-  const params = { ...m, chroma: m.chroma ? 1 : 0, init: c.weights ? 0 : 1, path: selectPath(c.path ?? 'auto'), cascade: 'level', gradient: 'split', ...c.params }; // every tensor in memory, on every device
+  const params = { ...m, chroma: m.chroma ? 1 : 0, init: c.weights ? 0 : 1, path: selectPath(c.path ?? 'auto'), cascade: 'level', gradient: 'split', step: 'apart', ...c.params }; // every tensor in memory, on every device
   return [
     `frames:${c.frames ?? 1}`, 'module:i-test:01', 'module:kpn-t:01', 'module:o-img:01', 'module:o-arr:01',
     'connect:i-test:01:img:kpn-t:01:input', 'connect:i-test:01:ref:kpn-t:01:ref', 'connect:i-test:01:noise:kpn-t:01:noiseab',

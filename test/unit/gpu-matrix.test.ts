@@ -6,7 +6,7 @@ import { listDevices, openDevice } from '../../ts/gpu/index.js';
 import { bestShape, listedPath, shapeName, type PathState } from '../../ts/gpu/matrix.js';
 import { judge, makeProduct, runTrial, tryChild } from '../../ts/gpu/selftest.js';
 import type { ComponentType, DeviceInfo, MatrixShape } from '../../ts/gpu/types.js';
-import { choosePath, gradientLaunch, panelLaunch, pathReport } from '../../ts/modules/kpn/path.js';
+import { choosePath, gradientLaunch, inferenceLaunch, panelLaunch, pathReport } from '../../ts/modules/kpn/path.js';
 import { fromHalf, toHalf } from '../../ts/formats/half.js';
 import { scratch } from './gpu-harness.js';
 
@@ -142,6 +142,16 @@ describe('launches fit the device', () => {
           expect(per! * panel! * (2 * width + 16) + width * (2 * rows! + 16)).toBeLessThanOrEqual(shared);
           expect([panel! % m, rows! % n, width % rows!, (4 * panel!) % size]).toEqual([0, 0, 0, 0]);
           expect(groups[0] * per! * panel!).toBeGreaterThanOrEqual(pixels);
+          expect(inferenceLaunch(path, info, { 0: 64 }, width, pixels, 1)).toEqual(panelLaunch(path, info, { 0: 64 }, width, pixels, 1));
+          if (n === k && !halfSums) {
+            const besides = 9000;
+            const { variant, spec: q, groups: many } = inferenceLaunch({ name: 'khr', tile: { m, n, k, converts: true } }, info, { 0: 64 }, width, pixels, 1, besides);
+            const [held, slab] = [q[22] as number, q[23] as number];
+            expect(many[0] * held * slab).toBeGreaterThanOrEqual(pixels);
+            const fits = besides + Math.max(4 * Math.max(m, size), 2 * width) * (2 * width + 16) <= shared;
+            expect(variant).toMatch(fits && info.type !== 'cpu' ? /^khr.resident$/ : /^khr(\.rolled)?$/);
+            if (fits) expect([q[0], slab % m, (4 * slab) % size]).toEqual([size * held, 0, 0]);
+          }
           const g = gradientLaunch(path, info, { 0: 64 }, width, 3, pixels, 1);
           const [gl, gper, run, runs, block] = [g.spec[0], g.spec[22], g.spec[16], g.spec[17], g.spec[25]] as number[];
           expect([gl, gl! <= 1024, run! % k, block! % m, block! % n]).toEqual([size * gper!, true, 0, 0, 0]);
@@ -161,7 +171,6 @@ describe('the self-test', () => {
   const halves = fromHalf(toHalf(product.sum).data);
 
   test('accepts the right result', () => expect(judge(product, sums, halves)).toBeUndefined());
-
   test('notices one wrong element, a transposed product, sums in f16, NaN', () => {
     const spoiled = (x: Float32Array, i: number, v: number): Float32Array => Float32Array.from(x, (y, j) => (j === i ? v : y));
     expect(judge(product, spoiled(sums, 17, sums[17]! + 2 ** -8), halves)).toBe(`element 17 of its product is ${sums[17]! + 2 ** -8}, not ${sums[17]}`);
@@ -169,6 +178,11 @@ describe('the self-test', () => {
     expect(judge(product, sums, spoiled(halves, 255, 0))).toMatch(/^element 255/);
     expect(judge(product, Float32Array.from(sums, (_, i) => (i < 256 ? product.sum[(i % 16) * 16 + Math.floor(i / 16)]! : sums[i]!)), halves)).toMatch(/^element/);
     expect(judge(product, fromHalf(toHalf(sums).data), halves)).toMatch(/^element/);
+  });
+  test('of conversions: the second half must be right as well', () => {
+    const twice = Float32Array.from([...halves, ...halves]);
+    expect(judge(product, sums, twice)).toBeUndefined();
+    for (const at of [17, 256 + 17]) expect(judge(product, sums, twice.map((v, i) => (i === at ? v + 1 : v)))).toMatch(/^element 17/);
   });
 
   const script = (name: string, text: string): string => {

@@ -115,7 +115,7 @@ export class MlpBatch {
         ? [this.dispatch('kpn/mlpbck', gradients, [this.geometry, weights, this.act, t.dK, part])]
         : [this.dispatch('kpn/mlpbck', layers, [this.geometry, weights, this.act, t.dAct]), barrier, this.dispatch('kpn/mulw', gradients, [this.geometry, this.act, t.dAct, part])]),
       barrier,
-      this.dispatch('kpn/sum', { variant: '', spec: { ...spec, 0: 256 }, groups: [groups, 1, 1] }, [this.geometry, t.state, part, t.none, t.dEdw, t.norms],
+      this.dispatch('kpn/sum', { variant: 'apart', spec: { ...spec, 0: 256 }, groups: [groups, 1, 1] }, [this.geometry, t.state, part, t.none, t.dEdw, t.norms],
         new Uint8Array(Uint32Array.of(gradients.parts, groups, 1).buffer)),
     ], 'forward and backward');
     return new MlpRun(this.network, pixels, program, fused ? ['mlp', '', 'mlpbck', '', 'sum'] : ['mlp', '', 'mlpbck', '', 'mulw', '', 'sum'], { K: this.out, gradient: t.dEdw }, [weights, part], halfSums, fused);

@@ -1,5 +1,5 @@
 // Which cooperative-matrix shape each shader path takes on a device, and why a path is not there.
-import { selfTest } from './selftest.js';
+import { CONVERTING, selfTest } from './selftest.js';
 import type { DeviceInfo, MatrixShape } from './types.js';
 
 /** Paths through the network's layers: the two extensions, and plain arithmetic. */
@@ -12,10 +12,12 @@ export interface TileShape {
   n: number;
   k: number;
   halfSums?: true;
+  /** A matrix of sums can be made the A of the next product without going through memory (VK_NV_cooperative_matrix2's conversions). */
+  converts?: true;
 }
 
-/** A path as it is on a device: a shape, or the reason why there is none; `wrong`: listed, but not computed rightly. */
-export type PathState = { shape: TileShape } | { why: string; wrong?: boolean };
+/** A path as it is on a device: a shape (`note`: what of it was left out, because the device gets it wrong), or the reason why there is none; `wrong`: listed, but not computed rightly. */
+export type PathState = { shape: TileShape; note?: string } | { why: string; wrong?: boolean };
 
 const extensions = { khr: 'VK_KHR_cooperative_matrix', nv: 'VK_NV_cooperative_matrix' } as const;
 const switches = { khr: 'VKPN_NO_KHR', nv: 'VKPN_NO_NV' } as const;
@@ -66,10 +68,19 @@ export function listedPath(info: DeviceInfo, path: MatrixPath, env: NodeJS.Proce
   return shape ? { shape } : { why: `${extensions[path]} lists no ${product} shape of up to 32x16x16 for a subgroup` };
 }
 
+/** Whether the kernels' matrices convert, going by what the device lists. VKPN_NO_NV2=1 switches it off. */
+function listsConversions(info: DeviceInfo, path: MatrixPath, { n, k, halfSums }: TileShape, env: NodeJS.ProcessEnv = process.env): boolean {
+  return path === 'khr' && n === k && !halfSums && info.features.nvCooperativeMatrix2?.conversions === true && (env.VKPN_NO_NV2 ?? '0') === '0';
+}
+
 /** As `listedPath`, after products of that shape were run in a child process and found right (a verdict that is kept for a week). */
 export function testedPath(info: DeviceInfo, path: MatrixPath): PathState {
   const listed = listedPath(info, path);
   if ('why' in listed) return listed;
-  const failure = selfTest(info, path, listed.shape);
-  return failure === undefined ? listed : { why: `${shapeName(listed.shape)} is listed, but ${failure}`, wrong: true };
+  const { shape } = listed;
+  const converts = listsConversions(info, path, shape) ? selfTest(info, CONVERTING, shape) : 'not listed';
+  if (converts === undefined) return { shape: { ...shape, converts: true } };
+  const failure = selfTest(info, path, shape);
+  if (failure !== undefined) return { why: `${shapeName(shape)} is listed, but ${failure}`, wrong: true };
+  return listsConversions(info, path, shape) ? { shape, note: `conversions of VK_NV_cooperative_matrix2 are listed, but ${converts}` } : listed;
 }

@@ -52,16 +52,19 @@ export function makeProduct({ m, n, k, halfSums }: Tile): Product {
   return { factors: toHalf(Float32Array.from(all)).data, sum };
 }
 
-/** What is wrong with a device's results; undefined: nothing. `sums`: A B and 2 A B in f32, `halves`: A B in f16. */
+/** What is wrong with a device's results; undefined: nothing. `sums`: A B and 2 A B in f32, `halves`: A B in f16, once or more. */
 export function judge({ sum }: Product, sums: Float32Array, halves: Float32Array): string | undefined {
+  const all = (i: number): number[] => Array.from({ length: halves.length / sum.length }, (_, k) => halves[k * sum.length + i]!);
   for (let i = 0; i < sum.length; ++i) {
     const x = sum[i]!;
-    for (const [got, want, bound] of [[sums[i]!, x, 0], [sums[sum.length + i]!, 2 * x, 0], [halves[i]!, x, Math.abs(x) * 2 ** -10]] as const)
+    for (const [got, want, bound] of [[sums[i]!, x, 0], [sums[sum.length + i]!, 2 * x, 0], ...all(i).map((half) => [half, x, Math.abs(x) * 2 ** -10] as const)] as const)
       if (!(Math.abs(got - want) <= bound)) return `element ${i} of its product is ${got}, not ${want}`;
   }
   return undefined;
 }
 
+/** The variant of path khr that also makes an operand of a sum (VK_NV_cooperative_matrix2). */
+export const CONVERTING = 'khr.resident';
 const variantOf = (path: string, tile: Tile): string => `${path}${tile.halfSums ? '.half' : ''}`;
 
 /** Runs one trial on an open device. Throws GpuError; returns what is wrong. */
@@ -73,7 +76,7 @@ export async function runTrial(device: Device, path: string, tile: Tile): Promis
   const buffer = (name: string, bytes: number): ReturnType<Device['buffer']> => device.buffer(name, bytes, { host: true });
   const factors = buffer('factors', product.factors.byteLength);
   const sums = buffer('sums', 8 * m * n);
-  const halves = buffer('halves', 2 * m * n);
+  const halves = buffer('halves', (path === CONVERTING ? 4 : 2) * m * n);
   factors.write(product.factors);
   const kernel = device.kernel({
     name: `common/selftest.${variant}`, spirv: loadSpirv('common/selftest', variant), bindings: ['storage', 'storage', 'storage'],

@@ -250,15 +250,19 @@ export class KpnT implements ModuleInstance {
           addCombining(node, m, g, variant, geo, mip, pass, ` ${name}`);
         },
       }, deriv, ctx.params.float('dstep'));
-    ctx.node({
-      label: 'sum', kernel: 'kpn/sum', spec: reduce, groups: [weightGroups + lossGroups, 1, 1],
-      uses: [geo, r(k.state), r(partial), r(gradient), w(k.dEdw), w(norms)], push: push(sums, weightGroups, lossPixels),
-    });
-    ctx.node({
-      label: 'step', kernel: 'kpn/step', spec: reduce, groups: [1, 1, 1],
-      uses: [geo, rw(k.state), r(k.hyper), r(norms), rw(k.history), r(k.dEdw), r(k.master), r(k.moment1), r(k.moment2)],
-      push: push(weightGroups, lossGroups),
-    });
+    const sum = [geo, r(k.state), r(partial), r(gradient), w(k.dEdw), w(norms)];
+    const before = [r(k.master), r(k.moment1), r(k.moment2)]; // the update
+    const sumLaunch = { label: 'sum', kernel: 'kpn/sum', spec: reduce, groups: [weightGroups + lossGroups, 1, 1] as [number, number, number], push: push(sums, weightGroups, lossPixels) };
+    const asked = ctx.params.string('step');
+    if (asked === 'joined' || (asked === 'auto' && !cpu && !deriv)) {
+      const [g0, , ...rest] = sum;
+      ctx.node({ ...sumLaunch, variant: 'steps', uses: [g0!, rw(k.state), ...rest, r(k.hyper), rw(k.history), ...before] });
+    } else {
+      ctx.node({ ...sumLaunch, variant: 'apart', uses: sum });
+      ctx.node({
+        label: 'step', kernel: 'kpn/step', spec: reduce, groups: [1, 1, 1], uses: [geo, rw(k.state), r(k.hyper), r(norms), rw(k.history), r(k.dEdw), ...before], push: push(weightGroups, lossGroups),
+      });
+    }
     this.pictures = new Pictures(ctx, m, {
       state: k.state, history: k.history, rounded: k.rounded, derivatives: k.differences ?? k.dEdw,
       K: out, mip, combined, format: f32 ? 'f32' : 'f16', width: g.levels[0]!.width, height: g.levels[0]!.height,
@@ -408,6 +412,7 @@ export const kpnT: ModuleType = {
     { name: 'deriv', type: 'int', default: 0, min: 0, max: 2, doc: 'checks derivatives instead of training, with frame 0\'s tile in every frame; sets the number of frames. 1: frame n takes the central difference of the loss by weight n - 1, in f32; 2: the gradient alone, as training computes it' },
     { name: 'dstep', type: 'float', default: DEFAULT_STEP, min: 1e-6, max: 1, doc: 'with deriv:1: by how much a weight is changed' },
     { name: 'dsample', type: 'int', default: 0, min: 0, doc: 'with deriv:1: only so many random weights of each matrix; 0: all' },
+    { name: 'step', type: 'enum', values: ['auto', 'apart', 'joined'], default: 'auto', doc: 'what decides on the update in a dispatch of its own, or by the last of the workgroups that add up dE/dw; auto: what is faster' },
     { name: 'cascade', type: 'enum', values: ['auto', 'level', 'block'], default: 'auto', doc: 'up and down the levels with a dispatch for each level, or with one for all, by blocks of pixels; auto: what is faster, where it is possible' },
     { name: 'gradient', type: 'enum', values: ['auto', 'split', 'fused'], default: 'auto', doc: 'the weights\' gradient by a kernel of its own, or in the pass back through the layers; auto: what is faster, where it is possible' },
     ...modelParams,

@@ -2,7 +2,7 @@
 
 /** Weights that a workgroup of glsl/kpn/sum.comp adds up the parts of. */
 export const SUM_WEIGHTS = 64;
-export const STATE_BYTES = 96;
+export const STATE_BYTES = 100;
 export const HYPER_BYTES = 52;
 
 export interface State {

@@ -34,6 +34,7 @@ export function choosePath(info: DeviceInfo, asked: string, warn: (message: stri
   let poorer: LayerPath | undefined; // with sums in f16
   for (const name of asked === 'auto' ? ORDER : [asked as MatrixPath]) {
     const state = tested(info, name);
+    if ('shape' in state && state.note !== undefined) warn(`${info.name}, ${info.driverName} ${info.driverInfo}: path ${name} goes without ${state.note}`);
     if ('shape' in state && !state.shape.halfSums) return { name, tile: state.shape };
     if ('shape' in state) {
       poorer ??= { name, tile: state.shape };
@@ -123,10 +124,10 @@ export function panelLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spe
  */
 export function inferenceLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, pixels: number, frames: number, besides = 0): Launch {
   const launch = panelLaunch(path, info, spec, width, pixels, frames);
-  if (path.name !== 'khr' || path.tile.halfSums || path.tile.n !== path.tile.k || !info.features.nvCooperativeMatrix2?.conversions || info.type === 'cpu' || process.env.T_OFF) return launch;
+  if (path.name === 'plain' || !path.tile.converts || info.type === 'cpu') return launch;
   const subgroup = subgroupOf(info);
-  const panel = Number(process.env.T_PANEL ?? subgroup);
-  const perGroup = Number(process.env.T_GROUP ?? 4);
+  const panel = Math.max(path.tile.m, subgroup);
+  const perGroup = 4;
   const bytes = besides + Math.max(perGroup * panel, 2 * width) * pitch(width);
   if (bytes > info.limits.maxComputeSharedMemorySize || perGroup * subgroup > info.limits.maxComputeWorkGroupInvocations) return launch;
   return {
