@@ -3,22 +3,26 @@
 import { Command, CommanderError } from 'commander';
 import { VkpnError } from '../errors.js';
 import { vkpnVersion } from '../root.js';
-import { register as bench } from './bench.js';
-import { register as cli } from './cli.js';
 import { splitConfig } from './cli-options.js';
-import { register as devices } from './devices.js';
-import { register as denoise } from './denoise.js';
-import { register as evalCommand } from './eval.js';
-import { register as gradcheck } from './gradcheck.js';
-import { register as modules } from './modules.js';
-import { register as profile } from './profile.js';
 import { ignoreClosedPipes } from './stop.js';
-import { register as train } from './train.js';
 
-/** One file a command; `config` is what stands behind `--config`. */
-const commands: readonly ((program: Command, config: readonly string[]) => void)[] = [cli, train, denoise, devices, modules, bench, gradcheck, evalCommand, profile];
+/** Adds a command; `config` is what stands behind `--config`. */
+type Register = (program: Command, config: readonly string[]) => void;
 
-function makeProgram(config: readonly string[]): Command {
+/** One file a command, in the order of `--help`. Only the command that runs is loaded: all of them take longer than a device takes to open. */
+const commands: Readonly<Record<string, () => Promise<{ register: Register }>>> = {
+  cli: () => import('./cli.js'),
+  train: () => import('./train.js'),
+  denoise: () => import('./denoise.js'),
+  devices: () => import('./devices.js'),
+  modules: () => import('./modules.js'),
+  bench: () => import('./bench.js'),
+  gradcheck: () => import('./gradcheck.js'),
+  eval: () => import('./eval.js'),
+  profile: () => import('./profile.js'),
+};
+
+async function makeProgram(args: readonly string[], config: readonly string[]): Promise<Command> {
   const program = new Command('vkpn');
   program
     .description('Train and run a tiny neural network that denoises photographs, on any Vulkan GPU.')
@@ -26,7 +30,8 @@ function makeProgram(config: readonly string[]): Command {
     .showHelpAfterError('(--help says more)')
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'vkpn: ')) });
-  for (const register of commands) register(program, config);
+  const asked = Object.entries(commands).find(([name]) => name === args[0])?.[1];
+  for (const load of asked ? [asked] : Object.values(commands)) (await load()).register(program, config);
   for (const command of program.commands) command.version(vkpnVersion());
   return program;
 }
@@ -37,7 +42,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   const { args, config } = splitConfig(argv);
   try {
     process.exitCode = 0;
-    await makeProgram(config).parseAsync(args, { from: 'user' });
+    await (await makeProgram(args, config)).parseAsync(args, { from: 'user' });
     return Number(process.exitCode);
   } catch (error) {
     // Commander has printed its own; --help and --version end with 0, everything else is a wrong command line.

@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import opentype from 'opentype.js';
+import type opentype from 'opentype.js';
 import sharp from 'sharp';
 import { decodePicture } from '../../formats/picture.js';
 import type { DrawnPicture } from '../../graph/types.js';
@@ -26,9 +26,11 @@ const fonts = new Map<400 | 700, opentype.Font>();
 function font(weight: 400 | 700): opentype.Font {
   let found = fonts.get(weight);
   if (found === undefined) {
-    const file = createRequire(join(packageRoot, 'package.json')).resolve(`@fontsource/dejavu-sans/files/dejavu-sans-latin-${weight}-normal.woff`);
+    const require = createRequire(join(packageRoot, 'package.json'));
+    const { parse } = require('opentype.js') as typeof opentype; // here, because most runs draw nothing
+    const file = require.resolve(`@fontsource/dejavu-sans/files/dejavu-sans-latin-${weight}-normal.woff`);
     const bytes = readFileSync(file);
-    found = opentype.parse(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+    found = parse(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
     fonts.set(weight, found);
   }
   return found;
