@@ -10,6 +10,7 @@ import { writeProfile } from '../../ts/formats/icc.js';
 import { decodePicture, encodePicture } from '../../ts/formats/picture.js';
 import { openPicture } from '../../ts/pictures/read.js';
 import { packageRoot } from '../../ts/root.js';
+import { withoutBanner } from '../validation/banner.js';
 import { bayerDng } from './dng-file.js';
 
 let dir: string;
@@ -23,7 +24,7 @@ interface Ran {
 }
 const vkpn = (...args: string[]): Promise<Ran> =>
   new Promise((done) => {
-    execFile(process.execPath, [join(packageRoot, 'bin', 'vkpn'), ...args], { cwd: dir, env: { ...process.env, XDG_CONFIG_HOME: dir } }, (error, out, err) => done({ code: error ? Number(error.code) : 0, out, err }));
+    execFile(process.execPath, [join(packageRoot, 'bin', 'vkpn'), ...args], { cwd: dir, env: { ...process.env, XDG_CONFIG_HOME: dir } }, (error, out, err) => done({ code: error ? Number(error.code) : 0, out: withoutBanner(out), err }));
   });
 const denoise = (...args: string[]): Promise<Ran> => vkpn('denoise', ...args);
 

@@ -11,6 +11,7 @@ import { compareDifferences, comparePaths, compareResults, type Differences, typ
 import { initialWeights } from '../../ts/model/init.js';
 import { PRESETS, weightCount, type ModelSpec } from '../../ts/model/spec.js';
 import { packageRoot } from '../../ts/root.js';
+import { withoutBanner } from '../validation/banner.js';
 import { random, toHalf } from '../reference/index.js';
 
 jest.setTimeout(180_000);
@@ -24,7 +25,7 @@ const set = (name: string, value: string | number): string => `param:kpn-t:01:${
 
 function vkpn(...args: string[]): { code: number | null; out: string; err: string } {
   const child = spawnSync(process.execPath, [join(packageRoot, 'bin', 'vkpn'), ...args], { encoding: 'utf8', cwd: dir });
-  return { code: child.status, out: child.stdout, err: child.stderr };
+  return { code: child.status, out: withoutBanner(child.stdout), err: child.stderr };
 }
 
 /** Runs the command in this process, with kernels from `load`; what it printed. */

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { encodePfm } from '../../ts/formats/pfm.js';
 import { decodePicture } from '../../ts/formats/picture.js';
 import { packageRoot } from '../../ts/root.js';
+import { withoutBanner } from '../validation/banner.js';
 import { addNoise, chart, noise, type Picture, worst } from '../unit/noise-harness.js';
 
 jest.setTimeout(180_000);
@@ -28,7 +29,7 @@ const truth = noise(0.01, 0.03);
 
 function vkpn(...args: string[]): { code: number | null; out: string; err: string } {
   const child = spawnSync(process.execPath, [join(packageRoot, 'bin', 'vkpn'), 'profile', ...args], { encoding: 'utf8', cwd: dir, env: { ...process.env, XDG_CONFIG_HOME: join(dir, 'config') } });
-  return { code: child.status, out: child.stdout, err: child.stderr };
+  return { code: child.status, out: withoutBanner(child.stdout), err: child.stderr };
 }
 
 test('pictures together, measured, drawn and saved; another ISO beside; listed; removed', async () => {

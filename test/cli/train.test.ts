@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { decodeLut } from '../../ts/formats/lut.js';
 import { packageRoot } from '../../ts/root.js';
+import { withoutBanner } from '../validation/banner.js';
 import { holdoutOf } from '../../ts/cli/train-graph.js';
 
 jest.setTimeout(240_000);
@@ -39,7 +40,7 @@ afterAll(() => rmSync(dir, { recursive: true }));
 
 function vkpn(...args: string[]): { code: number | null; out: string; err: string } {
   const child = spawnSync(process.execPath, [script, ...args], { encoding: 'utf8', cwd: dir });
-  return { code: child.status, out: child.stdout, err: child.stderr };
+  return { code: child.status, out: withoutBanner(child.stdout), err: child.stderr };
 }
 
 /** Small and quick. */

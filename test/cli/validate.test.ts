@@ -8,6 +8,7 @@ import { trainingLines } from '../../ts/cli/train-graph.js';
 import { decodeLut } from '../../ts/formats/lut.js';
 import { encodePfm } from '../../ts/formats/pfm.js';
 import type { LevelScores } from '../../ts/quality/evaluate.js';
+import { withoutBanner } from '../validation/banner.js';
 import { packageRoot } from '../../ts/root.js';
 
 jest.setTimeout(180_000);
@@ -99,7 +100,7 @@ test('the best weights are those of the best validation, and score what vkpn eva
   expect(lut.text).toContain(`validated: gain ${best['validation_gain']} after ${best['frame']} frames`);
   const { stdout, status } = spawnSync(process.execPath, [script, 'eval', '--json', '-w', 'weights.best.lut', '-w', 'weights.lut', join(dir, 'held')], { cwd: watched, encoding: 'utf8' });
   expect(status).toBe(0);
-  const report = JSON.parse(stdout) as { mean: LevelScores[]; pictures: { levels: LevelScores[] }[] };
+  const report = JSON.parse(withoutBanner(stdout)) as { mean: LevelScores[]; pictures: { levels: LevelScores[] }[] };
   const check = (row: Record<string, number>, index: number): void => {
     for (const { level, denoised } of report.mean)
       for (const encoding of ['srgb', 'linear'] as const) {

@@ -15,6 +15,7 @@ import { place } from '../../ts/modules/i-set/schedule.js';
 import { cutOnThread } from '../../ts/pictures/cut-queue.js';
 import { packageRoot } from '../../ts/root.js';
 import { random } from '../reference/index.js';
+import { withoutBanner } from '../validation/banner.js';
 import { failure } from './io-harness.js';
 
 jest.setTimeout(120_000);
@@ -339,7 +340,7 @@ test('memory stays as it is, however many pictures go by', async () => {
   writeFileSync(join(dir, 'watch.mjs'), script);
   const child = spawnSync(process.execPath, ['watch.mjs'], { cwd: dir, encoding: 'utf8' });
   expect(child.stderr).toBe('');
-  const rss = JSON.parse(child.stdout) as number[];
+  const rss = JSON.parse(withoutBanner(child.stdout)) as number[];
   const most = (from: number, to: number): number => Math.max(...rss.slice(from, to));
   expect(most(0, 136)).toBeLessThan(1000);
   expect(most(90, 136) - most(10, 50)).toBeLessThan(150);
