@@ -55,6 +55,7 @@ void putKernelGradient(uint p) {
   [[unroll]] for (uint part = 0; part < PARTS; ++part) {
     vec4 I = filtered[part * geo.pixels + p];
     vec3 d = diff[part * geo.pixels + p].rgb;
+    if (g == vec3(0)) d = vec3(0); // a gradient of 0 stays 0, whatever it meets: under postdiff others' gradients may reach this I
     dI[part] = COMBINE == POSTDIFF ? dEdIpost[part * geo.pixels + p].rgb : coarsest ? g : I.a * g;
 #define OUT_QUAD(i) unpackQuad(outQuad[p * (OUTPUTS / 4) + (i)])
     GET_KERNEL(dK[part], part, OUT_QUAD)

@@ -508,11 +508,14 @@ export interface Moments {
   n: number;
 }
 
+/** What weights and moments may be off by. */
+export type MomentErrors = Record<'w' | 'moment1' | 'moment2', Float64Array>;
+
 /**
- * One Adam update from the device's own dE/dw, weights and moments. Each f32 operation's error is carried to the result;
- * 1 - beta^n, which the device keeps by recursion, is off by 3 roundings an update.
+ * One Adam update from the device's own dE/dw, and from weights and moments that are the device's within `off` (default: exactly). Each f32
+ * operation's error is carried to the result; 1 - beta^n, which the device keeps by recursion, is off by 3 roundings an update.
  */
-export function adamUpdate(before: Moments, dw: Float64Array, options: AdamOptions): Record<'w' | 'moment1' | 'moment2', Expected> {
+export function adamUpdate(before: Moments, dw: Float64Array, options: AdamOptions, off?: MomentErrors): Record<'w' | 'moment1' | 'moment2', Expected> {
   const after = adamStep({ ...before, skipped: 0 }, dw, options);
   const { alpha, beta1, beta2, eps, L2, gradclip } = options;
   const factor = Math.min(1, gradclip / gradientNorm(dw));
@@ -527,9 +530,12 @@ export function adamUpdate(before: Moments, dw: Float64Array, options: AdamOptio
     const clipped = Math.abs(factor * g0);
     const decayed = Math.abs(2 * L2 * before.w[i]!);
     const g = factor * g0 + 2 * L2 * before.w[i]!;
-    const eg = clipped * (factorError + 2 * u) + 4 * u * decayed + u * Math.abs(g);
-    e1[i] = 3 * u * Math.abs(beta1 * before.moment1[i]!) + (1 - beta1) * (eg + 3 * u * Math.abs(g)) + u * Math.abs(after.moment1[i]!);
+    const offW = off?.w[i] ?? 0;
+    const eg = clipped * (factorError + 2 * u) + 4 * u * (decayed + 2 * L2 * offW) + u * Math.abs(g) + 2 * L2 * offW;
+    e1[i] = 3 * u * Math.abs(beta1 * before.moment1[i]!) + (1 - beta1) * (eg + 3 * u * (Math.abs(g) + eg)) + u * Math.abs(after.moment1[i]!);
+    e1[i]! += (1 + 4 * u) * beta1 * (off?.moment1[i] ?? 0);
     e2[i] = 4 * u * Math.abs(after.moment2[i]!) + (1 - beta2) * (2 * Math.abs(g) * eg + eg * eg) + 2 ** -149;
+    e2[i]! += (1 + 4 * u) * beta2 * (off?.moment2[i] ?? 0);
     const square = after.moment2[i]! / debias2;
     const root = Math.sqrt(square);
     const eSquare = e2[i]! / debias2 + (3 * n + 6) * u * square;
@@ -537,7 +543,7 @@ export function adamUpdate(before: Moments, dw: Float64Array, options: AdamOptio
     const denominator = root + eps;
     const step = Math.abs((alpha * after.moment1[i]!) / debias1 / denominator);
     const eStep = (alpha * e1[i]!) / debias1 / denominator + step * ((eRoot + 8 * u * root) / denominator + (3 * n + 12) * u);
-    return eStep + u * (Math.abs(after.w[i]!) + step);
+    return eStep + u * (Math.abs(after.w[i]!) + step + offW) + offW;
   });
   return { w: { value: after.w, bound: ew }, moment1: { value: after.moment1, bound: e1 }, moment2: { value: after.moment2, bound: e2 } };
 }
