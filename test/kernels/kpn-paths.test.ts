@@ -5,12 +5,13 @@
 import { listedPath } from '../../ts/gpu/matrix.js';
 import { listDevices } from '../../ts/gpu/index.js';
 import { readState } from '../../ts/modules/kpn-t/state.js';
-import { ADAM_DEFAULTS, random, toHalf } from '../reference/index.js';
+import { ADAM_DEFAULTS } from '../reference/index.js';
 import { useDevice } from '../unit/gpu-harness.js';
 import { PATHS } from './paths.js';
-import { checkStep, stateAtStart } from './step-check.js';
+import { checkStep, stateAfter, stateAtStart, Tensors } from './step-check.js';
 import { listedCases, testWeights, tilesOf } from './step-cases.js';
-import { runSteps, values, type StepCase } from './step-run.js';
+import { runSteps, type StepCase } from './step-run.js';
+import { checkWhole } from './step-whole.js';
 
 const gpu = useDevice();
 const info = listDevices()[0]!;
@@ -44,34 +45,26 @@ describe('khr, 16x16x16 by flexible dimensions', () => {
   (there ? test : test.skip).each([cases[1]!, cases[3]!])('$name', ({ c }) => check(c, 'khr'));
 });
 
-/** Weights and loss after 50 steps. */
-async function train(c: StepCase): Promise<{ master: Float64Array; loss: number }> {
-  const snapshot = (await runSteps(gpu.device, c, { maxSlice: 50 })).at(-1)!;
-  const state = readState(snapshot.get('state')!);
-  expect([state.frame, state.skipped]).toEqual([50, 0]);
-  return { master: values(snapshot.get('master')!, 'f32'), loss: state.smoothed };
-}
-
-const rms = (a: Float64Array, b: Float64Array): number => Math.sqrt(a.reduce((s, x, i) => s + (x - b[i]!) ** 2, 0) / a.length);
-
-describe.each(['khr', 'nv'])('50 steps, %s', (path) => {
-  // What two runs may differ by cannot be derived from one step's rounding: training amplifies it. So it is measured: a run whose
-  // first weights differ by one f16 rounding each (half of them up, half down), which is what the paths' roundings amount to in every
-  // step, not only the first. Another path must stay within twice that, and both must have learned the same.
-  on(path)('as far from plain as rounding leads', async () => {
-    const tiles = tilesOf(['photo'], 24, 20, 5);
+// How far two runs of fifty steps drift apart cannot be bounded by one step's rounding: training amplifies it, and every bound on that growth that can
+// be derived is so wide that it says nothing. So every one of the fifty steps is held to the reference's bound from the state that the step
+// before it left: all tensors, dE/dw, norm, loss, moments, weights, and how they hang together (step-whole.ts). Two paths for which that
+// holds make, from any state, the same step to within the sum of both bounds: what they differ by after fifty is what training makes of rounding.
+describe.each(['plain', 'khr', 'nv'])('50 steps, %s', (path) => {
+  on(path)('each within the reference\'s bound of the state before it', async () => {
     const model = { ...cases[1]!.c.model, layers: 2, levels: 3, context: 'norm' as const };
     const weights = testWeights(model, 3, 0.05);
-    const next = random(9);
-    const moved = weights.map((w) => (w === 0 ? 0 : toHalf(w * (1 + (next() < 0.5 ? -1 : 1) * 2 ** -10))));
-    const base: StepCase = { model, tiles, frames: 50, weights, path: 'plain', params: { alpha: 0.001, L2: 0 } };
-    const plain = await train(base);
-    const control = await train({ ...base, weights: moved });
-    const other = await train({ ...base, path });
-    const learned = rms(plain.master, weights);
-    const allowed = rms(control.master, plain.master);
-    expect(learned).toBeGreaterThan(20 * allowed); // else the comparison says nothing
-    expect(rms(other.master, plain.master)).toBeLessThan(2 * allowed);
-    expect(Math.abs(other.loss / plain.loss - 1)).toBeLessThan(2 * Math.abs(control.loss / plain.loss - 1) + 2 ** -10);
+    const adam = { ...ADAM_DEFAULTS, alpha: 0.001, L2: 0 };
+    const c: StepCase = { model, tiles: tilesOf(['photo'], 10, 7, 5), frames: 50, weights, path, params: { alpha: adam.alpha, L2: adam.L2 } };
+    const losses: number[] = [];
+    let before = stateAtStart(weights);
+    for (const snapshot of await runSteps(gpu.device, c)) {
+      const t = new Tensors(c, snapshot, before.scale);
+      expect(checkStep(c, snapshot, before, adam, t)).toBe(true);
+      expect(checkWhole(t, before)).toBe(0);
+      before = stateAfter(snapshot);
+      losses.push(readState(snapshot.get('state')!).loss);
+    }
+    expect(before.moments.n).toBe(50);
+    expect(losses.at(-1)! / losses[0]!).toBeLessThan(0.9); // it has learned
   });
 });
