@@ -11,7 +11,7 @@ import { compare, Network } from '../../ts/bench/network.js';
 import { mlpBackward, mlpForward, mulw, toHalf } from '../reference/index.js';
 import { packageRoot } from '../../ts/root.js';
 import { withoutBanner } from '../validation/banner.js';
-import { useDevice } from '../unit/gpu-harness.js';
+import { deviceFace, useDevice } from '../unit/gpu-harness.js';
 
 jest.setTimeout(180_000);
 
@@ -122,18 +122,9 @@ test('step: the last of the checked steps was skipped', async () => {
 });
 
 test('a batch that does not go on the device is skipped, with the reason', async () => {
-  const { cases } = await runBench({ ...quick, device: { ...deviceFace(), info: { ...gpu.device.info, limits: { ...gpu.device.info.limits, maxStorageBufferRange: 2 ** 24 } } }, workloads: ['infer'], batches: [2 ** 19] });
+  const { cases } = await runBench({ ...quick, device: { ...deviceFace(gpu.device), info: { ...gpu.device.info, limits: { ...gpu.device.info.limits, maxStorageBufferRange: 2 ** 24 } } }, workloads: ['infer'], batches: [2 ** 19] });
   expect(cases).toEqual([expect.objectContaining({ skipped: 'a buffer of 32 MiB is needed, and the device allows 16 MiB' })]);
 });
-
-/** The device's methods, as an object that can be spread. */
-const deviceFace = (): BenchOptions['device'] => {
-  const d = gpu.device;
-  return {
-    info: d.info, buffer: (...a) => d.buffer(...a), kernel: (...a) => d.kernel(...a), program: (...a) => d.program(...a), interrupt: () => d.interrupt(),
-    memory: () => d.memory(), validationMessages: () => d.validationMessages(), close: () => d.close(),
-  };
-};
 
 // The host's network is what all is judged by: it must be the reference's.
 test('the host network is the reference with f16 roundings', () => {

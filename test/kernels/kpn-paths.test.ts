@@ -2,11 +2,16 @@
 // multiple of anything, 8x8x8 and, by flexible dimensions, 16x16x16. Needs a driver with VK_KHR_cooperative_matrix: the second run
 // of `npm test`. What must hold of each kernel alone is the reference's bound (step-check.ts), which is the same for all paths:
 // products of f16 with f32 sums, rounded to f16 once. Two paths differ by no more than both bounds, so agreement follows.
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { GpuError } from '../../ts/errors.js';
 import { listedPath } from '../../ts/gpu/matrix.js';
-import { listDevices } from '../../ts/gpu/index.js';
+import { listDevices, type Device } from '../../ts/gpu/index.js';
 import { readState } from '../../ts/modules/kpn-t/state.js';
 import { ADAM_DEFAULTS } from '../reference/index.js';
-import { useDevice } from '../unit/gpu-harness.js';
+import { packageRoot } from '../../ts/root.js';
+import { deviceFace, scratch, useDevice } from '../unit/gpu-harness.js';
 import { PATHS } from './paths.js';
 import { checkStep, stateAfter, stateAtStart, Tensors } from './step-check.js';
 import { listedCases, testWeights, tilesOf } from './step-cases.js';
@@ -66,5 +71,35 @@ describe.each(['plain', 'khr', 'nv'])('50 steps, %s', (path) => {
     }
     expect(before.moments.n).toBe(50);
     expect(losses.at(-1)! / losses[0]!).toBeLessThan(0.9); // it has learned
+  });
+});
+
+describe.each(['plain', 'khr', 'nv'])('path %s fails: that is said, and no other path takes over', (path) => {
+  const { c } = cases[0]!;
+
+  on(path)('at a pipeline', async () => {
+    const { device } = gpu;
+    const asked: string[] = [];
+    const refuses: Device = {
+      ...deviceFace(device),
+      kernel: (desc) => {
+        asked.push(desc.name);
+        if (/^kpn\/bck/.test(desc.name)) throw new GpuError('VULKAN', `${desc.name}: vkCreateComputePipelines: VK_ERROR_UNKNOWN`);
+        return device.kernel(desc);
+      },
+    };
+    await expect(runSteps(refuses, { ...c, path })).rejects.toMatchObject({ code: 'VULKAN', exitCode: 4, message: expect.stringContaining(`kpn/bck.${path}`) });
+    const layers = asked.filter((name) => /^kpn\/(fwd|bck|mulw)/.test(name));
+    expect(layers).toEqual(['fwd', 'bck'].map((kernel) => expect.stringMatching(new RegExp(`^kpn/${kernel}\\.${path}`))));
+  });
+
+  // The real process; the device is lost in the middle of its frames.
+  on(path)('in mid-run', () => {
+    const dir = mkdtempSync(join(scratch, 'lost-'));
+    const args = ['cli', '-g', join(packageRoot, 'examples', 'demo.cfg'), '--path', path, '--last-frame-only', '-d', 'all', '--config', 'frames:20', 'param:cnngenin:01:size:32'];
+    const { status, stderr } = spawnSync(process.execPath, [join(packageRoot, 'bin', 'vkpn'), ...args], { cwd: dir, encoding: 'utf8', env: { ...process.env, VKPN_LOSE_DEVICE: '10' } });
+    expect(stderr).toMatch(/VK_ERROR_DEVICE_LOST/);
+    expect(stderr.match(/stage pipelines/g)).toHaveLength(1); // it was planned once
+    expect([status, readdirSync(dir)]).toEqual([3, []]);
   });
 });

@@ -33,6 +33,12 @@ export function useDevice(): { device: Device } {
   return holder;
 }
 
+/** The device's methods, as an object that can be spread. */
+export const deviceFace = (d: Device): Device => ({
+  info: d.info, buffer: (...a) => d.buffer(...a), kernel: (...a) => d.kernel(...a), program: (...a) => d.program(...a), interrupt: () => d.interrupt(),
+  memory: () => d.memory(), validationMessages: () => d.validationMessages(), close: () => d.close(),
+});
+
 /** Kernel of double-add.comp: target[i] = 2 * target[i] + source[i] + add + offset + scale for i < count. */
 export function doubleAdd(device: Device, spirv: Uint8Array, spec: KernelDesc['spec'] = {}): Kernel {
   return device.kernel({ name: 'double-add', spirv, bindings: ['storage', 'storage'], pushBytes: 8, spec: { 0: 64, ...spec } });
