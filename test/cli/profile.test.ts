@@ -6,9 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { encodePfm } from '../../ts/formats/pfm.js';
 import { decodePicture } from '../../ts/formats/picture.js';
+import { inWorker } from '../../ts/pictures/pool.js';
 import { packageRoot } from '../../ts/root.js';
 import { withoutBanner } from '../validation/banner.js';
-import { addNoise, chart, noise, type Picture, worst } from '../unit/noise-harness.js';
+import { addNoise, chart, noise, type Picture, variance, worst } from '../unit/noise-harness.js';
 
 jest.setTimeout(180_000);
 
@@ -59,6 +60,34 @@ test('pictures together, measured, drawn and saved; another ISO beside; listed; 
   expect(vkpn('--remove', 'cma')).toMatchObject({ code: 2, err: expect.stringContaining('There is: cam') as string });
   expect(vkpn('--remove', 'cam')).toMatchObject({ code: 0 });
   expect(vkpn('--list').out).toMatch(/^no noise profile is saved/);
+});
+
+test('a real raw file: the variance found is that of its two greens against each other, an estimate that shares nothing with ours', async () => {
+  const raw = join(packageRoot, '.samples', 'IMG_5952.CR2');
+  const run = vkpn(raw, '--json', '--save', 'eos');
+  expect(run).toMatchObject({ code: 0, err: '' });
+  const [found] = JSON.parse(run.out) as { a: number; b: number; camera: string; iso: number; kind: string; reliable: boolean; correlation: number; channels?: unknown }[];
+  expect(found).toMatchObject({ camera: 'Canon EOS 30D', iso: 640, kind: 'raw', reliable: true });
+  expect(found!.channels).toBeUndefined();
+  expect(Math.abs(found!.correlation - 1)).toBeLessThan(0.05);
+  const { width, height, rgba } = await inWorker('decodeRaw', [readFileSync(raw), raw]);
+  const green = (which: 0 | 1, x: number, y: number): number => rgba[4 * ((which * height + y) * width + x) + 1]!;
+  for (const [x0, y0] of [[750, 200], [150, 350], [1200, 150]] as const) {
+    // Sky, 64 x 64. A green less the mean of the four of the other kind around it, and the same of that kind: the difference of both knows no slope and
+    // no bend, and has 2 (1 + 1/4)^2 + 6/16 = 3.5 times the variance of a value.
+    const side = 64;
+    let [signal, energy] = [0, 0];
+    for (let y = y0; y < y0 + side; y++)
+      for (let x = x0; x < x0 + side; x++) {
+        const one = green(0, x, y) - (green(1, x, y) + green(1, x + 1, y) + green(1, x, y - 1) + green(1, x + 1, y - 1)) / 4;
+        const other = green(1, x, y) - (green(0, x, y) + green(0, x - 1, y) + green(0, x, y + 1) + green(0, x - 1, y + 1)) / 4;
+        signal += (green(0, x, y) + green(1, x, y)) / 2 / side ** 2;
+        energy += (one - other) ** 2 / side ** 2;
+      }
+    // 4,096 values that are not independent are good for some 3 %.
+    expect(Math.abs(variance(found!, signal) / (energy / 3.5) - 1)).toBeLessThan(0.1);
+  }
+  expect(vkpn('--remove', 'eos').code).toBe(0);
 });
 
 test.each([

@@ -4,11 +4,14 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodePicture } from '../../ts/formats/picture.js';
 import { fitTo } from '../../ts/formats/pixels.js';
+import { sampleNoise } from '../../ts/noise/estimate.js';
+import { fitLine, startLine, type Line } from '../../ts/noise/line.js';
+import type { Patches } from '../../ts/noise/patches.js';
 import { packageRoot } from '../../ts/root.js';
 import { random } from '../reference/index.js';
 
 // Looked up once: under jest every use of a global is slow.
-const { abs, cos, log, max, min, PI, sin, sqrt } = Math;
+const { abs, cos, floor, log, max, min, PI, sin, sqrt } = Math;
 const CODES2 = 65535 ** 2;
 
 export interface Picture {
@@ -108,8 +111,35 @@ export function chart(signals: readonly number[], side = 160, factors: readonly 
   return { width, height, rgba };
 }
 
+/** The low end, low, middle, and high signal of a range. */
+export const across = (low: number, high: number): number[] => [0, 0.05, 0.15, 0.4, 1].map((t) => max(0, low) + t * (high - max(0, low)));
+
 /** The largest relative error of the variance at the low end, low, middle, and high signal of a range. */
 export function worst(found: Ab, truth: Ab, [low, high]: readonly [number, number]): number {
-  const from = max(0, low);
-  return max(...[0, 0.05, 0.15, 0.4, 1].map((t) => from + t * (high - from)).map((x) => abs(variance(found, x) / variance(truth, x) - 1)));
+  return max(...across(low, high).map((x) => abs(variance(found, x) / variance(truth, x) - 1)));
+}
+
+const measured = new Map<Picture, Patches>();
+
+/**
+ * Where the line lies on the texture that a picture without noise has in its flattest patches: those count for noise, which no estimate from one picture can
+ * tell apart. In each of 24 groups by signal: the tenth of the patches with the least coarse structure, and all with less of it than chance makes of the noise
+ * (0.365, a standard deviation of the mean of 15 squares); of these, what has not so much more fine structure than half of them that it stands out by itself.
+ */
+export function textureLine(clean: Picture, truth: Ab): Line {
+  let patches = measured.get(clean);
+  if (!patches) measured.set(clean, (patches = sampleNoise(clean).base));
+  const { count, mean, coarse, fine } = patches;
+  const noiseOf = (i: number): number => variance(truth, mean[i]!);
+  const order = Array.from({ length: 3 * count }, (_, i) => i).sort((i, j) => mean[i]! - mean[j]!);
+  const groups = 24;
+  const points = Array.from({ length: groups }, (_, k) => {
+    const group = order.slice(floor((k * order.length) / groups), floor(((k + 1) * order.length) / groups)).sort((i, j) => coarse[i]! / noiseOf(i) - coarse[j]! / noiseOf(j));
+    const flat = group.filter((i, n) => n < max(24, group.length / 10) || coarse[i]! <= 0.365 * noiseOf(i));
+    const excess = flat.map((i) => fine[i]! / noiseOf(i)).sort((p, q) => p - q);
+    const like = excess.filter((e) => 1 + e < 1.35 * (1 + excess[excess.length >> 1]!));
+    const x = flat.reduce((sum, i) => sum + mean[i]!, 0) / flat.length;
+    return { x, v: variance(truth, x) * (1 + like.reduce((sum, e) => sum + e, 0) / like.length), error: 0.02 };
+  });
+  return fitLine(points, startLine(points)).line;
 }
