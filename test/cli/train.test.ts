@@ -39,7 +39,7 @@ beforeAll(async () => {
 afterAll(() => rmSync(dir, { recursive: true }));
 
 function vkpn(...args: string[]): { code: number | null; out: string; err: string } {
-  const child = spawnSync(process.execPath, [script, ...args], { encoding: 'utf8', cwd: dir });
+  const child = spawnSync(process.execPath, [script, ...args], { encoding: 'utf8', cwd: dir, env: { ...process.env, XDG_CONFIG_HOME: dir } });
   return { code: child.status, out: withoutBanner(child.stdout), err: child.stderr };
 }
 
@@ -90,6 +90,32 @@ test('pairs: the noise is found in them, or given', () => {
   expect(weights('given.lut')).not.toEqual(weights('pairs.lut'));
 });
 
+test('a saved noise profile by its name, at an ISO where it has several', () => {
+  const point = (iso: number | undefined, a: number, b: number) => ({ iso, a, b, pictures: 1, measured: '2026-01-01' });
+  mkdirSync(join(dir, 'vkpn'));
+  writeFileSync(join(dir, 'vkpn', 'noise.json'), JSON.stringify({
+    version: 1, profiles: [{ name: 'my cam', kind: 'raw', points: [point(100, 100, 2), point(400, 1600, 8)] }, { name: 'scan', kind: 'display', points: [point(undefined, 5e4, 7)] }],
+  }));
+  const print = (...args: string[]): ReturnType<typeof vkpn> => vkpn('train', 'photos', '--print-cfg', ...args);
+  const lines = (a: number, b: number): string => `param:cnngenin:01:noise:fixed\nparam:cnngenin:01:noise a:${a}\nparam:cnngenin:01:noise b:${b}\n`;
+  expect(print('--noise', 'scan').out).toContain(lines(5e4, 7));
+  const at = print('--noise', 'my cam', '--iso', '400');
+  expect(at.out).toContain(lines(1600, 8));
+  expect(at.out).toContain('Noise of profile my cam, ISO 400.');
+  const between = print('--noise', 'my cam', '--iso', '200').out;
+  expect(Number(/noise a:(.*)/.exec(between)![1])).toBeCloseTo(400, 6);
+  expect(Number(/noise b:(.*)/.exec(between)![1])).toBeCloseTo(4, 6);
+  expect(train('photos', 'scan.lut', '--noise', 'scan', '--frames', '1')).toMatchObject({ code: 0 });
+  for (const [args, reason] of [
+    [['--noise', 'my cam'], /several ISOs\n.*--iso.*100, 400/], [['--noise', 'my cam', '--iso', '6400'], /does not hold for ISO 6400/], [['--noise', 'scam'], /scam.*\n.*scan/],
+    [['--iso', '400'], /none is named/], [['--noise', '3:4', '--iso', '400'], /none is named/],
+  ] as const) {
+    const { code, err } = print(...args);
+    expect(err).toMatch(reason);
+    expect(code).toBe(2);
+  }
+});
+
 test('weights that are there are not overwritten', () => {
   writeFileSync(join(dir, 'there.lut'), 'a night of work');
   const refused = vkpn('train', 'photos', '-o', 'there.lut', ...small.filter((a) => a !== '--force'));
@@ -132,7 +158,9 @@ test('--report: one page with curves, crops, weights, settings and the graph, th
   for (const text of ['12</b><span>frames of 12', 'loss over the frames', 'psnr over the frames', 'ssim over the frames', 'prefers-color-scheme:dark', 'param:cnngenin:01:batch:2', 'learning rate', 'frames a second', 'device memory'])
     expect(page).toContain(text);
   const pictures = [...page.matchAll(/<img alt="([^"]*)" src="data:image\/png;base64,([^"]*)"/g)];
-  expect(pictures.map((m) => m[1])).toEqual([...['low', 'mid', 'high'].flatMap((l) => [`noisy, ${l}`, `denoised, ${l}`, 'reference']), 'weights and gradient']);
+  expect(pictures.map((m) => m[1])).toEqual([...['low', 'mid', 'high'].flatMap((l) => [`noisy, ${l}`, `denoised, ${l}`]), 'weights and gradient']);
+  // The reference stands beside each, but once in the page.
+  expect([page.match(/<image id="reference" [^>]*href="data:image\/png;base64,/g)!.length, page.match(/<use href="#reference"/g)!.length]).toEqual([1, 2]);
   for (const [, , data] of pictures) expect(Buffer.from(data!, 'base64').subarray(1, 4).toString()).toBe('PNG');
   // Two curves of the loss with a point a frame; of PSNR and SSIM one a level, with points at frames 4, 8 and 12.
   expect(page.match(/<circle /g)!.length).toBe(2 * 12 + 2 * 3 * 3);
@@ -152,7 +180,10 @@ test('--time measures the speed and runs as long as was asked for', () => {
 
 test.each([
   [['none'], /folder .*none is missing/],
-  [['photos', '--noise', 'loud'], /--noise can't be "loud"/],
+  [['photos', '--noise', 'loud'], /no noise profile.*loud/],
+  [['photos', '--noise', 'auto'], /--noise can't be "auto"/],
+  [['photos', '--noise', ''], /--noise can't be ""/],
+  [['photos', '--noise', '1:2:3'], /--noise can't be "1:2:3"/],
   [['photos', '--noise', '-1:3'], /--noise can't be "-1:3"/],
   [['clean', '--pairs', 'noisy', '--noise', 'range'], /pairs have theirs/],
   [['clean', '--pairs', 'noisy', '--reduce', '2'], /exclude each other/],

@@ -7,7 +7,8 @@ import { PRESETS, type Preset } from '../model/spec.js';
 export type TrainNoise =
   /** Log-uniform read and shot noise, of all strengths alike. */
   | { kind: 'range' }
-  | { kind: 'fixed'; a: number; b: number }
+  /** `from`: the saved profile, for people. */
+  | { kind: 'fixed'; a: number; b: number; from?: string }
   /** Of pairs: each pair's own, found from its difference. */
   | { kind: 'pairs' };
 
@@ -71,7 +72,7 @@ export function trainGraph(s: TrainSettings): string {
     '# Pictures: crops of them on the device, replaced one by one where the folder is large.',
     ...set('i-set:01', ['folder', line(s.pairs ?? s.folder, 'the folder')], when(pairs, ['clean', line(s.folder, 'the folder')] as const), when(s.holdout > 0, ['holdout', s.holdout] as const), when(!pairs, ['reduce', s.reduce] as const), ['seed', s.seed],
       ...(pairs && s.noise.kind === 'fixed' ? [['noise a', s.noise.a] as const, ['noise b', s.noise.b] as const] : [])),
-    '# Tiles of them, at random, exposed at random.',
+    `# Tiles of them, at random, exposed at random.${s.noise.kind === 'fixed' && s.noise.from !== undefined ? ` Noise of ${line(s.noise.from, 'the noise profile')}.` : ''}`,
     ...set('cnngenin:01', ['generate', pairs ? 1 : 2], ['batch', s.batch], ['size', s.tile], ['seed', s.seed],
       when(!pairs, ['noise', s.noise.kind === 'fixed' ? 'fixed' : 'log'] as const),
       ...(!pairs && s.noise.kind === 'fixed' ? [['noise a', s.noise.a] as const, ['noise b', s.noise.b] as const] : [])),

@@ -12,6 +12,7 @@ import type { Preset } from '../model/spec.js';
 import { modules, withoutFiles } from '../modules/index.js';
 import { holdOut } from '../modules/i-set/schedule.js';
 import { cutOnThread } from '../pictures/cut-queue.js';
+import { namedProfile } from '../noise/profiles.js';
 import { pairUp, picturesUnder } from '../pictures/folder.js';
 import type { Validated } from '../quality/validation.js';
 import { Recorder, writeReport } from '../report/report.js';
@@ -29,6 +30,7 @@ export interface TrainOptions extends CommonOptions, Pick<CliOptions, 'validate'
   output: string;
   pairs?: string;
   noise?: string;
+  iso?: number;
   preset: Preset;
   frames?: number;
   time?: number;
@@ -57,6 +59,8 @@ Examples:
       as many frames as ten minutes allow
   vkpn train clean/ --pairs noisy/ -o weights.lut
       pairs of noisy and clean pictures with the same names
+  vkpn train ~/photos -o night.lut --noise 30d --iso 1600
+      against the noise of one camera, measured before by vkpn profile --save 30d
   vkpn train ~/photos -o weights.lut --config param:kpn-t:01:loss:rel
       with a further line of the graph
   vkpn train ~/photos -o weights.lut --resume
@@ -81,7 +85,8 @@ export function register(program: Command, config: readonly string[] = []): void
     .argument('<folder>', 'clean pictures, of any number, size and format; folders inside it are looked into')
     .option('-o, --output <file>', 'the weights', 'weights.lut')
     .option('--pairs <folder>', 'noisy counterparts of the clean pictures, by the same names, endings apart')
-    .option('--noise <what>', 'noise to train against: a profile A:B, or range (all strengths alike); default: range, of pairs what is found in them')
+    .option('--noise <what>', 'noise to train against: a profile A:B, the name of a saved one (vkpn profile --save), or range (all strengths alike); default: range, of pairs what is found in them')
+    .option('--iso <n>', 'of a saved profile that was measured at several', positive)
     .addOption(new Option('--preset <name>', 'the network').choices(presetNames).default(DEFAULTS.preset))
     .option('--frames <n>', `updates of the weights (default: ${DEFAULTS.frames})`, wholeNumber)
     .option('--time <minutes>', 'as many frames as fit into this time, instead; the speed is measured first', positive)
@@ -149,7 +154,7 @@ async function report(folder: string, options: TrainOptions, { settings, text, s
       picture: held[0] ?? (await picturesUnder(resolve(folder)))[0]!, weights: `${settings.weights}.lut`, reduce: ['auto', '1', '2', '3', '4'].indexOf(settings.reduce),
       settings: [
         ['pictures', settings.folder], ...(settings.pairs === undefined ? [] : [['noisy counterparts', settings.pairs] as const]), ['weights', `${settings.weights}.lut`],
-        ['preset', settings.preset], ['noise', noise.kind === 'fixed' ? `a ${noise.a}, b ${noise.b}` : noise.kind === 'pairs' ? 'of the pairs' : 'log-uniform, all strengths'],
+        ['preset', settings.preset], ['noise', noise.kind === 'fixed' ? `a ${noise.a}, b ${noise.b}${noise.from === undefined ? '' : ` (${noise.from})`}` : noise.kind === 'pairs' ? 'of the pairs' : 'log-uniform, all strengths'],
         ['tiles a frame', `${settings.batch} of ${settings.tile}x${settings.tile}`], ['learning rate', String(settings.alpha)], ['seed', String(settings.seed)], ['held out', String(settings.holdout)],
       ],
     });
@@ -172,7 +177,7 @@ async function settingsOf(folder: string, options: TrainOptions, log: Log): Prom
   const counterparts = pairs === undefined ? held : pairUp(held, resolve(pairs), clean, resolve(folder)).pairs.map((p) => p.clean);
   const settings: TrainSettings = {
     folder: resolve(folder), pairs: pairs === undefined ? undefined : resolve(pairs), weights: options.output.replace(/\.lut$/, ''),
-    preset, noise: noiseOf(options.noise, pairs !== undefined), frames: options.frames ?? DEFAULTS.frames, batch, tile, alpha, seed, reduce, path,
+    preset, noise: await noiseOf(options.noise, options.iso, pairs !== undefined), frames: options.frames ?? DEFAULTS.frames, batch, tile, alpha, seed, reduce, path,
     holdout,
   };
   return { settings, pictures: files.length, held: await readable(counterparts, log) };
@@ -193,17 +198,31 @@ async function readable(files: readonly string[], log: Log): Promise<string[]> {
   return found;
 }
 
-/** Throws InputError CLI_NOISE. */
-function noiseOf(text: string | undefined, pairs: boolean): TrainNoise {
+/** Throws InputError CLI_NOISE, NO_PROFILE, PROFILE_ISO, PROFILES_…. */
+async function noiseOf(text: string | undefined, iso: number | undefined, pairs: boolean): Promise<TrainNoise> {
+  const numbers = text?.split(':').map((word) => (word.trim() === '' ? NaN : Number(word))) ?? [];
+  const named = text !== undefined && numbers.length === 1 && text !== 'range' && text !== 'auto' && text.trim() !== '';
+  if (iso !== undefined && !named) throw new InputError('CLI_NOISE', '--iso is of a saved noise profile, but none is named', { hint: 'name one with --noise NAME; `vkpn profile --list` shows them' });
   if (text === undefined) return { kind: pairs ? 'pairs' : 'range' };
   if (text === 'range') {
     if (pairs) throw new InputError('CLI_NOISE', '--noise range adds noise, but pairs have theirs', { hint: 'give the profile of the pairs (A:B), or leave --noise out: it is found in them' });
     return { kind: 'range' };
   }
-  const [a, b, ...more] = text.split(':').map((word) => (word.trim() === '' ? NaN : Number(word)));
+  if (named) return savedNoise(text, iso);
+  const [a, b, ...more] = numbers;
   if (a === undefined || b === undefined || more.length > 0 || !(a >= 0 && b >= 0 && Number.isFinite(a + b)))
-    throw new InputError('CLI_NOISE', `--noise can't be "${text}"`, { hint: 'it is a profile A:B with var(x) = (A + 65535 x B) / 65535^2, or range' });
+    throw new InputError('CLI_NOISE', `--noise can't be "${text}"`, { hint: 'it is a profile A:B with var(x) = (A + 65535 x B) / 65535^2, the name of a saved one (`vkpn profile --list`), or range' });
   return { kind: 'fixed', a, b };
+}
+
+async function savedNoise(name: string, iso: number | undefined): Promise<TrainNoise> {
+  try {
+    const { a, b, from } = await namedProfile(name, iso);
+    return { kind: 'fixed', a, b, from: `profile ${from}` };
+  } catch (error) {
+    if (iso !== undefined || !(error instanceof InputError) || error.code !== 'PROFILE_ISO') throw error;
+    throw new InputError('PROFILE_ISO', `the noise profile "${name}" was measured at several ISOs`, { hint: `say which with --iso. ${error.hint ?? ''}`, cause: error });
+  }
 }
 
 function sourceOf(settings: TrainSettings, config: readonly string[], log: Log): GraphSource & { text: string } {

@@ -121,10 +121,10 @@ async function store(profiles: readonly SavedProfile[]): Promise<void> {
   await writeAtomic(file, Buffer.from(`${JSON.stringify(stored, null, 2)}\n`));
 }
 
-/** Names are words that can't be taken for `a:b`, `auto` or a file. */
+/** Names are words that can't be taken for `a:b`, `auto`, `range` or a file. */
 export function checkName(name: string): void {
-  if (!/^[\p{L}\p{N}][\p{L}\p{N} ._+-]{0,63}$/u.test(name) || name === 'auto' || name === 'none')
-    throw new InputError('PROFILE_NAME', `a noise profile can't have the name "${name}"`, { hint: 'It takes letters, digits, spaces and . _ + -, at most 64, beginning with a letter or digit, and is not auto or none.' });
+  if (!/^[\p{L}\p{N}][\p{L}\p{N} ._+-]{0,63}$/u.test(name) || ['auto', 'none', 'range'].includes(name))
+    throw new InputError('PROFILE_NAME', `a noise profile can't have the name "${name}"`, { hint: 'It takes letters, digits, spaces and . _ + -, at most 64, beginning with a letter or digit, and is not auto, none or range.' });
 }
 
 /**

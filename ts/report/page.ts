@@ -52,7 +52,8 @@ td{font-variant-numeric:tabular-nums}.wide{overflow-x:auto}pre{background:var(--
 @media(max-width:560px){.crops{grid-template-columns:1fr 1fr}.crops .ref{display:none}body{font-size:15px}}
 `;
 
-const image = (png: Uint8Array, alt: string): string => `<img alt="${escape(alt)}" src="data:image/png;base64,${Buffer.from(png).toString('base64')}">`;
+const dataUrl = (png: Uint8Array): string => `data:image/png;base64,${Buffer.from(png).toString('base64')}`;
+const image = (png: Uint8Array, alt: string): string => `<img alt="${escape(alt)}" src="${dataUrl(png)}">`;
 const table = (rows: readonly (readonly [string, string])[]): string => `<table>${rows.map(([k, v]) => `<tr><td>${escape(k)}</td><td>${escape(v)}</td></tr>`).join('')}</table>`;
 const dB = (x: number): string => `${x.toFixed(2)} dB`;
 
@@ -73,10 +74,11 @@ function validationParts(validations: readonly Validated[]): string {
 
 function cropParts(crops: Report['crops']): string {
   if (!crops) return '<p class="none">The run ended before there were weights to show.</p>';
-  const figures = crops.levels.flatMap((l) => [
+  const figures = crops.levels.flatMap((l, i) => [
     `<figure>${image(l.noisy, `noisy, ${l.level}`)}<figcaption><b>${escape(l.level)}</b> noisy, ${dB(l.before)}</figcaption></figure>`,
     `<figure>${image(l.denoised, `denoised, ${l.level}`)}<figcaption><b>${escape(l.level)}</b> denoised, ${dB(l.after)}</figcaption></figure>`,
-    `<figure class="ref">${image(crops.reference, 'reference')}<figcaption>reference</figcaption></figure>`,
+    // One picture in the page, shown beside each.
+    `<figure class="ref"><svg viewBox="0 0 1 1" role="img" aria-label="reference">${i === 0 ? `<image id="reference" width="1" height="1" href="${dataUrl(crops.reference)}"/>` : '<use href="#reference"/>'}</svg><figcaption>reference</figcaption></figure>`,
   ]);
   return `<p>The middle of ${escape(crops.file)}, noise added to it.</p><div class="crops">${figures.join('')}</div>`;
 }
