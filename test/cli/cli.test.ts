@@ -278,8 +278,12 @@ test('help, version, devices', () => {
   expect(help.code).toBe(0);
   for (const option of ['-g', '--last-frame-only', '--progress', '-d', '--dump-modules', '--dump-nodes', '--quality', '--width', '--height', '--filename', '--format', '--output', '--colour-prim', '--colour-trc', '--device', '--device-id', '--config', '--lenient', '--checkpoint', '--checkpoint-dir', '--resume', '--resume-anyway', 'Examples:', 'Exit codes:'])
     expect(help.out).toContain(option);
-  const devices = JSON.parse(vkpn(['devices', '--json']).out) as { name: string; index: number }[];
+  const devices = JSON.parse(vkpn(['devices', '--json']).out) as { name: string; index: number; paths: { chosen: object; others: object[] } }[];
   expect(devices[0]?.index).toBe(0);
+  for (const device of devices) {
+    for (const key of ['type', 'driverName', 'driverInfo', 'apiVersion', 'deviceUuid', 'driverUuid', 'memoryBytes', 'memoryBudget', 'subgroup', 'limits', 'features', 'matrixShapes']) expect(device).toHaveProperty(key);
+    expect([device.paths.chosen, ...device.paths.others]).toHaveLength(3);
+  }
   expect(vkpn(['devices']).out).toContain(`0: ${devices[0]?.name}`);
   expect(existsSync(script)).toBe(true);
 });

@@ -6,6 +6,7 @@ import { listDevices, openDevice } from '../../ts/gpu/index.js';
 import { bestShape, listedPath, shapeName, type PathState } from '../../ts/gpu/matrix.js';
 import { judge, makeProduct, runTrial, tryChild } from '../../ts/gpu/selftest.js';
 import type { ComponentType, DeviceInfo, MatrixShape } from '../../ts/gpu/types.js';
+import { describeDevice } from '../../ts/cli/devices.js';
 import { choosePath, gradientLaunch, inferenceLaunch, panelLaunch, pathReport } from '../../ts/modules/kpn/path.js';
 import { fromHalf, toHalf } from '../../ts/formats/half.js';
 import { scratch } from './gpu-harness.js';
@@ -122,6 +123,40 @@ describe('the path', () => {
       expect([chosen.name, ...others.map((o) => o.path)].sort()).toEqual(['khr', 'nv', 'plain']);
     }
   });
+});
+
+test('vkpn devices tells of a GPU: driver, memory, subgroups, every shape by its types, NV2, the path and why not the others', () => {
+  const shapes = [...nvidia, shape('16x16x32', 'i32', { a: 'i8', b: 'i8' })];
+  const base = gpu(nvidia, nvidia, { memoryBytes: 8 * 2 ** 30, memoryBudget: 7 * 2 ** 30, apiVersion: '1.4.312', index: 1 });
+  const info: DeviceInfo = {
+    ...base, subgroup: { size: 32, min: 16, max: 32, sizeControl: true, fullSubgroups: true },
+    features: { ...base.features, nvCooperativeMatrix2: { flexibleDimensions: true, conversions: true, workgroupScope: false } },
+    matrixShapes: { khr: shapes, nv: nvidia, nv2: [shape('16x16x16', 'f32', { scope: 'workgroup', workgroupInvocations: 128 })] },
+  };
+  const converting = (d: DeviceInfo, path: 'khr' | 'nv'): PathState => {
+    const state = listed(d, path);
+    return 'shape' in state && path === 'khr' ? { shape: { ...state.shape, converts: true } } : state;
+  };
+  expect(describeDevice(info, pathReport(info, converting)).trimEnd().split('\n').map((line) => line.trimEnd())).toEqual([
+    '1: Testor 3000 (discrete)',
+    '   driver        testdrv 1.2, Vulkan 1.4.312',
+    '   memory        8.0 GiB, of which free 7.0 GiB',
+    '   subgroups     32 (16 to 32), size can be required, full subgroups too',
+    '   workgroups    1024 invocations, 48 KiB shared memory',
+    expect.stringMatching(/^ {3}f16 {11}arithmetic yes, storage (yes|no)$/),
+    '   matrix KHR    f16*f16+f32 -> f32, subgroup: 16x8x8 16x8x16 16x16x16',
+    '                 f16*f16+f16 -> f16, subgroup: 16x16x16',
+    '                 u8*u8+f32 -> f32, subgroup: 16x16x32',
+    '                 i8*i8+i32 -> i32, subgroup: 16x16x32',
+    '   matrix NV     f16*f16+f32 -> f32, subgroup: 16x8x8 16x8x16 16x16x16',
+    '                 f16*f16+f16 -> f16, subgroup: 16x16x16',
+    '                 u8*u8+f32 -> f32, subgroup: 16x16x32',
+    '   matrix NV2    f16*f16+f32 -> f32, workgroup of 128: 16x16x16',
+    '                 flexible dimensions yes, conversions yes, workgroup scope no',
+    "   path          khr 16x16x16, inference with NV2's conversions (auto)",
+    '                 not nv: nv 16x16x16 works, but khr comes first',
+    '                 not plain: works everywhere, but slower',
+  ]);
 });
 
 describe('launches fit the device', () => {

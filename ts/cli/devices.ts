@@ -22,6 +22,7 @@ export function describeDevice(d: DeviceInfo, paths = pathReport(d)): string {
   const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
   const yes = (b: boolean): string => (b ? 'yes' : 'no');
   const nv2 = f.nvCooperativeMatrix2;
+  const converts = paths.chosen.name !== 'plain' && paths.chosen.tile.converts === true;
   const lines = [
     `${d.index}: ${d.name} (${d.type})`,
     `   driver        ${d.driverName} ${d.driverInfo}, Vulkan ${d.apiVersion}`,
@@ -31,8 +32,9 @@ export function describeDevice(d: DeviceInfo, paths = pathReport(d)): string {
     `   f16           arithmetic ${yes(f.shaderFloat16)}, storage ${yes(f.storageBuffer16BitAccess)}`,
     ...shapeLines('matrix KHR', f.khrCooperativeMatrix, matrixShapes.khr),
     ...shapeLines('matrix NV', f.nvCooperativeMatrix, matrixShapes.nv),
-    ...shapeLines(`matrix NV2${nv2?.flexibleDimensions ? ' (flexible)' : ''}`, nv2 !== null, matrixShapes.nv2),
-    `   path          ${describePath(paths.chosen)} (auto)`,
+    ...shapeLines('matrix NV2', nv2 !== null, matrixShapes.nv2),
+    ...(nv2 ? [`                 flexible dimensions ${yes(nv2.flexibleDimensions)}, conversions ${yes(nv2.conversions)}, workgroup scope ${yes(nv2.workgroupScope)}`] : []),
+    `   path          ${describePath(paths.chosen)}${converts ? ", inference with NV2's conversions" : ''} (auto)`,
     ...paths.others.map(({ path, why }) => `                 not ${path}: ${why}`),
   ];
   return `${lines.join('\n')}\n`;

@@ -52,7 +52,7 @@ export interface DeviceInfo {
     vulkanMemoryModel: boolean;
     khrCooperativeMatrix: boolean;
     nvCooperativeMatrix: boolean;
-    /** VK_NV_cooperative_matrix2 with its flexible-dimensions, conversions, reductions features, each. */
+    /** VK_NV_cooperative_matrix2 with its flexible-dimensions, conversions and workgroup-scope features. */
     nvCooperativeMatrix2: { flexibleDimensions: boolean; conversions: boolean; workgroupScope: boolean } | null;
   };
   matrixShapes: { khr: MatrixShape[]; nv: MatrixShape[]; nv2: MatrixShape[] };
