@@ -15,17 +15,10 @@ vec2 lossOf(float r, float t, float side, float a, float b) {
     float h = sinh(0.5 * d);
     return vec2(2.0 * h * h, sinh(d));
   }
-  if (LOSS == REL || LOSS == EVEN) {
-    float var = max((a + 65535.0 * max(t, 0.0) * b) / (65535.0 * 65535.0), 1e-10);
-    float inv = 1.0 / var;
-    if (LOSS == EVEN) { // var^(5/8) (|t| + 0.05)^(3/8)
-      float q = sqrt(sqrt(abs(t) + 0.05));
-      inv = inversesqrt(var * sqrt(sqrt(var)) * q) / q;
-    }
-    return vec2(d * d * inv, 2.0 * d * inv);
-  }
-  if (LOSS == ENC) {
-    float inv = inversesqrt(abs(t) + 0.05);
+  float var = max((a + 65535.0 * max(t, 0.0) * b) / (65535.0 * 65535.0), 1e-10);
+  if (LOSS == REL) return vec2(d * d / var, 2.0 * d / var);
+  if (LOSS == ENC || LOSS == EVEN) {
+    float e = abs(t) + 0.05, inv = inversesqrt(LOSS == ENC ? e : sqrt(e * var));
     return vec2(s * d * inv, s * inv);
   }
   return vec2(d * d, 2.0 * d);

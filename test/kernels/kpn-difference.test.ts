@@ -35,6 +35,7 @@ const caseFor = (loss: (typeof losses)[number]): StepCase => caseOf({ loss }, [2
 function held(loss: (typeof losses)[number], r: number, t: number, o: number, noise: { a: number; b: number }): number {
   const side = Math.sign(o - t);
   if (loss === 'smape') return (side * (r - t)) / (Math.sign(o) * r + Math.abs(t) + 0.001);
+  if (loss === 'even') return side * (r - t) * Math.abs(lossSlope(loss, o, t, noise));
   return loss === 'enc' ? (side * (r - t)) / Math.sqrt(Math.abs(t) + 0.05) : lossOf(loss, r, t, noise);
 }
 

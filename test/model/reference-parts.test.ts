@@ -313,7 +313,7 @@ describe('losses', () => {
     cosh: (r, t) => (Math.exp(r - t) + Math.exp(t - r)) / 2 - 1,
     rel: (r, t) => (r - t) ** 2 / ((1e5 + 65535 * Math.max(t, 0) * 30) / 65535 ** 2),
     enc: (r, t) => Math.abs(r - t) / Math.sqrt(Math.abs(t) + 0.05),
-    even: (r, t) => (r - t) ** 2 / Math.exp((5 * Math.log((1e5 + 65535 * Math.max(t, 0) * 30) / 65535 ** 2) + 3 * Math.log(Math.abs(t) + 0.05)) / 8),
+    even: (r, t) => Math.abs(r - t) / Math.sqrt(Math.sqrt((1e5 + 65535 * Math.max(t, 0) * 30) / 65535 ** 2) * Math.sqrt(Math.abs(t) + 0.05)),
   };
   const pairs = [[0.3, 0.7], [0.7, 0.3], [-0.2, 0.4], [0.4, -0.2], [-0.5, -0.1], [2, 1e-4]] as const;
 

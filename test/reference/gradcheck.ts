@@ -66,10 +66,10 @@ function sidesOfLevel(model: ModelOptions, { Z, K }: ForwardLevel): Sides {
 }
 
 function sidesOfLoss(model: ModelOptions, output: Image, reference: Image): Sides {
-  if (model.loss !== 'smape' && model.loss !== 'enc') return new Int8Array();
+  if (model.loss !== 'smape' && model.loss !== 'enc' && model.loss !== 'even') return new Int8Array();
   const t = channels(reference, 0, 3).data;
   const ofDifference = Int8Array.from(output.data, (r, i) => Math.sign(r - t[i]!));
-  return model.loss === 'enc' ? ofDifference : Int8Array.of(...ofDifference, ...output.data.map(Math.sign));
+  return model.loss !== 'smape' ? ofDifference : Int8Array.of(...ofDifference, ...output.data.map(Math.sign));
 }
 
 const allSides = (model: ModelOptions, tiles: readonly Tile[], levels: readonly (readonly ForwardLevel[])[]): Sides[] =>

@@ -10,8 +10,8 @@ const MIN_VARIANCE = 1e-10;
 /** Variance of the noise at the reference's value, kept from 0. */
 const variance = (t: number, noise: Noise): number => Math.max((noise.a + 65535 * Math.max(t, 0) * noise.b) / 65535 ** 2, MIN_VARIANCE);
 
-/** What the loss `even` divides squares by: between the variance (`rel`) and the square of what `enc` divides by. */
-const evening = (t: number, noise: Noise): number => variance(t, noise) ** 0.625 * (Math.abs(t) + ENC_OFFSET) ** 0.375;
+/** What the loss `even` divides by: between the noise's sigma and what `enc` divides by. */
+const evening = (t: number, noise: Noise): number => (variance(t, noise) * (Math.abs(t) + ENC_OFFSET)) ** 0.25;
 
 /** Loss of result `r` against reference `t`. */
 export function lossOf(loss: Loss, r: number, t: number, noise: Noise): number {
@@ -21,7 +21,7 @@ export function lossOf(loss: Loss, r: number, t: number, noise: Noise): number {
     case 'cosh': return 2 * Math.sinh((r - t) / 2) ** 2; // cosh - 1 without its cancellation
     case 'rel': return (r - t) ** 2 / variance(t, noise);
     case 'enc': return Math.abs(r - t) / Math.sqrt(Math.abs(t) + ENC_OFFSET);
-    case 'even': return (r - t) ** 2 / evening(t, noise);
+    case 'even': return Math.abs(r - t) / evening(t, noise);
   }
 }
 
@@ -34,7 +34,7 @@ export function lossSlope(loss: Loss, r: number, t: number, noise: Noise): numbe
     case 'cosh': return Math.sinh(r - t);
     case 'rel': return (2 * (r - t)) / variance(t, noise);
     case 'enc': return sign / Math.sqrt(Math.abs(t) + ENC_OFFSET);
-    case 'even': return (2 * (r - t)) / evening(t, noise);
+    case 'even': return sign / evening(t, noise);
   }
 }
 
