@@ -1,5 +1,5 @@
 // kpn/mulw: dE/dw as a sum over pixels, a part of them a workgroup (SPEC 2), on every path.
-import { useDevice } from '../unit/gpu-harness.js';
+import { deviceFace, useDevice } from '../unit/gpu-harness.js';
 import { random, toHalf } from '../reference/index.js';
 import { batchOf, caseOf, without } from './batch.js';
 import { runNodes } from './harness.js';
@@ -24,6 +24,12 @@ describe.each(LAYER_VARIANTS)('variant %s', (_variant, more) => {
     const c = caseOf(model, size, 3, more);
     await testKernel(gpu.device, c, { label: /^mulw$/, outputs: ['parts'], check: checkParts });
   });
+});
+
+// What GPUs are given on the plain path: rows in groups, several columns an invocation.
+test.each([...cases, { width: 64, layers: 1, size: [23, 17] } as const].map((c) => [JSON.stringify(c), c] as const))('plain, as on a GPU: %s', async (_, { size, ...model }) => {
+  const asGpu = { ...deviceFace(gpu.device), info: { ...gpu.device.info, type: 'discrete' as const } };
+  await testKernel(asGpu, caseOf(model, size, 3, { path: 'plain' }), { label: /^mulw$/, outputs: ['parts'], check: checkParts });
 });
 
 // What dE/dA is where a picture is even: the pixels under the taps are alike, so that dE/dK is but rounding. Values of a few 2^-24.
