@@ -47,7 +47,8 @@ Features::Features(VkPhysicalDevice device, uint32_t apiVersion) : apiVersion_(a
   use(nvMatrix, VK_NV_COOPERATIVE_MATRIX_EXTENSION_NAME, kNever);
   // The second NV extension builds on the KHR one.
   if (has(VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME)) use(nvMatrix2, VK_NV_COOPERATIVE_MATRIX_2_EXTENSION_NAME, kNever);
-  if (std::getenv("VKPN_PIPELINE_STATISTICS") != nullptr) use(executables, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME, kNever);
+  if (std::getenv("VKPN_PIPELINE_STATISTICS") != nullptr)
+    use(executables, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME, kNever);
   enable(VK_KHR_SHADER_FLOAT_CONTROLS_EXTENSION_NAME, VK_API_VERSION_1_2);
   if (has(VK_KHR_SHADER_FLOAT_CONTROLS_EXTENSION_NAME)) enable(VK_KHR_SPIRV_1_4_EXTENSION_NAME, VK_API_VERSION_1_2);
   enable(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME, kNever);

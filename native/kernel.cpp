@@ -112,15 +112,20 @@ void Kernel::printStatistics(VkPipeline pipeline) const {
   auto& vk = device_->vk;
   const VkPipelineExecutableInfoKHR of{VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INFO_KHR, nullptr, pipeline, 0};
   uint32_t count = 0;
-  device_->check(vk.vkGetPipelineExecutableStatisticsKHR(device_->handle(), &of, &count, nullptr), "vkGetPipelineExecutableStatisticsKHR");
+  device_->check(vk.vkGetPipelineExecutableStatisticsKHR(device_->handle(), &of, &count, nullptr),
+                 "vkGetPipelineExecutableStatisticsKHR");
   std::vector<VkPipelineExecutableStatisticKHR> list(count, {VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_STATISTIC_KHR});
-  device_->check(vk.vkGetPipelineExecutableStatisticsKHR(device_->handle(), &of, &count, list.data()), "vkGetPipelineExecutableStatisticsKHR");
+  device_->check(vk.vkGetPipelineExecutableStatisticsKHR(device_->handle(), &of, &count, list.data()),
+                 "vkGetPipelineExecutableStatisticsKHR");
   std::string line = name_ + ":";
   for (const auto& s : list) {
     line += std::string(&s == list.data() ? " " : ", ") + s.name + " ";
-    if (s.format == VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_FLOAT64_KHR) line += std::to_string(s.value.f64);
-    else if (s.format == VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_BOOL32_KHR) line += s.value.b32 == VK_TRUE ? "yes" : "no";
-    else line += std::to_string(s.value.u64);
+    if (s.format == VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_FLOAT64_KHR)
+      line += std::to_string(s.value.f64);
+    else if (s.format == VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_BOOL32_KHR)
+      line += s.value.b32 == VK_TRUE ? "yes" : "no";
+    else
+      line += std::to_string(s.value.u64);
   }
   std::fprintf(stderr, "%s\n", line.c_str());
 }
