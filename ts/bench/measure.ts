@@ -24,18 +24,26 @@ export function percentile(values: readonly number[], p: number): number {
 
 const leastRepeats = 10;
 const mostRepeats = 20_000;
+const SETTLED = 0.5;
+const LONGEST_WARM_UP = 5;
 
-/** Repeats the program for about `seconds`, after half as long for warming up. Half of the repetitions are timed whole, half by op. */
+/**
+ * Repeats the program for about `seconds`, after a warm-up. That takes half as long, and goes on until nothing got faster for half a second (or twice as long as
+ * is measured): a GPU that had nothing to do while results were checked starts at a fifth of its clock. Half of the repetitions are timed whole, half by op.
+ */
 export async function measure(program: Program, seconds: number): Promise<Timing> {
   let spent = 0;
   let count = 1;
   let each = Infinity;
-  while (spent < seconds / 2) {
+  const settle = Math.min(SETTLED, 2 * seconds);
+  let settled = 0; // seconds without anything faster
+  while (spent < seconds / 2 || (settled < settle && spent < LONGEST_WARM_UP)) {
     const { done, seconds: took } = await program.run(count);
     if (done < count) throw new GpuError('INTERRUPTED', 'the measurement was interrupted');
     spent += took;
+    settled = took / count < 0.98 * each ? 0 : settled + took;
     each = Math.min(each, took / count);
-    count = Math.min(mostRepeats, 2 * count);
+    if (took < settle / 4) count = Math.min(mostRepeats, 2 * count);
   }
   const repeats = Math.min(mostRepeats, Math.max(leastRepeats, Math.ceil(seconds / each)));
   const { repeatNs = [], opNs = [], done } = await program.run(repeats, { timestamps: true });

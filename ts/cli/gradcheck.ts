@@ -141,9 +141,9 @@ class Check {
     const result = compareResults(m, reference.result, found.result, reference.pixels);
     print(`path ${path} (f16) against f32: results within ${error(result.error)} (bound ${error(result.bound)}) ${result.verdict}`);
     let right = table(comparePaths(m, reference, found, reference.pixels)) && result.verdict === 'ok';
-    const shape = listedPath(this.device.info, path as MatrixPath);
+    const listed = path === 'plain' ? undefined : listedPath(this.device.info, path as MatrixPath);
     print('  each product from what the path itself stored: |error| over the norm, and its bound');
-    right = layerTable(checkLayers(m, found, path !== 'plain' && 'shape' in shape && shape.shape.halfSums === true)) && right;
+    right = layerTable(checkLayers(m, found, listed !== undefined && 'shape' in listed && listed.shape.halfSums === true)) && right;
     const fused = compareGradients(m, found.gradient, trained);
     const worst = fused.reduce((a, b) => (b.error <= a.error ? a : b));
     const same = fused.every((r) => r.verdict === 'ok');

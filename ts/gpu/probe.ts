@@ -79,12 +79,21 @@ function driverIdentity(manifest: string): string {
   return `${identity(manifest)} ${library.includes('/') ? identity(resolve(dirname(manifest), library)) : library}`;
 }
 
-/** Everything that may decide whether loading the drivers goes well. */
-export function machineKey(addon = ''): string {
+let machine: string | undefined;
+
+/** What the drivers find, as it was when it was first asked for: on an H100 it is
+ * something else in every process once the driver is loaded, and verdicts kept under that were never found again. */
+function machineState(): string {
   const relevant = /^(VK_|VKPN_|LP_|GALLIUM_|MESA_|RADV_|LIBGL_|LD_|DISPLAY$|WAYLAND_DISPLAY$|NVIDIA_|CUDA_VISIBLE)/;
   const env = Object.entries(process.env).filter(([name]) => relevant.test(name)).sort();
-  const files = [addon, process.execPath, '/etc/ld.so.cache', '/sys/module/nvidia/version', '/dev/dri'].map(identity);
+  const files = [process.execPath, '/etc/ld.so.cache', '/sys/module/nvidia/version', '/dev/dri'].map(identity);
   return JSON.stringify([process.version, release(), env, files, driverManifests().map(driverIdentity)]);
+}
+
+/** Everything that may decide whether loading the drivers goes well. */
+export function machineKey(addon = ''): string {
+  machine ??= machineState();
+  return JSON.stringify([machine, identity(addon)]);
 }
 
 /** The drivers that crash when they are the only one. */
@@ -100,9 +109,10 @@ function culprits(addon: string): string[] {
  * @throws GpuError DRIVER_CRASH where the child dies, naming the driver
  */
 export function probe(addon: string): void {
+  const key = machineKey(addon); // before any driver is loaded
   if (process.env.VKPN_NO_PROBE === '1') return;
   const dir = process.platform === 'linux' ? userCacheDir() : undefined;
-  const passed = dir === undefined ? undefined : new CacheFile(dir, 'probe', machineKey(addon));
+  const passed = dir === undefined ? undefined : new CacheFile(dir, 'probe', key);
   if (passed !== undefined && passed.writtenWithin(week)) return;
   const failure = tryChild(addon, process.env);
   if (failure === undefined) {
