@@ -150,6 +150,25 @@ test.each([
   sameAsWhole();
 });
 
+test('a picture that was replaced between run and resume is told and refused, or gone on with; the same one written again is none', async () => {
+  const path = join(t.dir, 'p1.pfm');
+  const own = readFileSync(path);
+  await t.run(gpu.device, {}, { stopAt: 20 });
+  rmSync(path);
+  writeFileSync(path, own);
+  await t.run(gpu.device, { resume: true }, { stopAt: 30 });
+  writeFileSync(path, picture(7));
+  const error = (await t.run(gpu.device, { resume: true }).catch((e: unknown) => e)) as InputError;
+  expect([error.code, error.exitCode]).toEqual(['RESUME_CHANGED', 2]);
+  expect(error.format()).toMatch(/pictures were changed, added or removed.*\n *- input:i-pfm:ref:p1\.pfm:\d+ bytes, \w{16}\n *\+ input:i-pfm:ref:p1\.pfm:\d+ bytes, \w{16}\n[^]*--resume-anyway/);
+  expect(error.format()).not.toContain('p0.pfm');
+  await t.run(gpu.device, { resume: true, resumeAnyway: true }, { stopAt: 50 });
+  expect(t.warnings.join()).toMatch(/with changed pictures/);
+  // From there on it is the new picture that belongs to the run.
+  expect((await t.run(gpu.device, { resume: true })).done).toBe(FRAMES);
+  writeFileSync(path, own);
+});
+
 describe('modules that say nothing', () => {
   const shape: PortShape = { channels: 'rgba', format: 'f32', width: 8, height: 2, count: 1 };
   const seen: number[] = [];

@@ -13,6 +13,7 @@ import { vkpnVersion } from '../root.js';
 import { bestIn, findCheckpoint, removeIfEmpty, removeLeftovers, setAside, storeCheckpoint, type Found } from './folder.js';
 import { CHECKPOINT_VERSION, encodeCheckpoint, sha256Hex, type CheckpointInfo, type Json, type Score, type Tensor } from './format.js';
 import { differences } from './graph-lines.js';
+import { inputLines } from './inputs.js';
 import { Lock } from './lock.js';
 import { hostState, readTensors, restoreHostState, savedBuffers, seedsOf, trains, writeTensors } from './state.js';
 
@@ -75,12 +76,13 @@ export class Checkpoints {
    * Locks the folder and reads what is gone on from; undefined where the run keeps no checkpoints. No GPU work.
    * @throws InputError LOCKED, CKPT_…, RESUME_CHANGED (the graph is another), RESUME_FRAMES (it has fewer frames than are done)
    */
-  static async open(checked: CheckedGraph, options: CheckpointOptions, warn: Warn): Promise<Checkpoints | undefined> {
+  static async open(graph: CheckedGraph, options: CheckpointOptions, warn: Warn): Promise<Checkpoints | undefined> {
     const { resume = false } = options;
     const resuming = resume !== false;
-    const every = options.every ?? { seconds: resuming || trains(checked.run) ? DEFAULT_SECONDS : 0 };
+    const every = options.every ?? { seconds: resuming || trains(graph.run) ? DEFAULT_SECONDS : 0 };
     const writes = ('seconds' in every ? every.seconds : every.frames) > 0;
     if (!writes && !resuming) return undefined;
+    const checked = { ...graph, lines: [...graph.lines, ...(await inputLines(graph.run))] };
     const from = typeof resume === 'string' ? resume : undefined;
     const dir = options.dir ?? (from === undefined ? defaultFolder(checked) : from.endsWith('.ckpt') ? dirname(from) : from);
     let lock: Lock | undefined;
@@ -240,9 +242,10 @@ function checkGraphIs(checked: CheckedGraph, { path, checkpoint }: Found, anyway
   const lines = differences(checkpoint.graph.lines, checked.lines);
   if (lines.length > 0) {
     const shown = [...lines.slice(0, MOST_LINES), ...(lines.length > MOST_LINES ? [`… and ${lines.length - MOST_LINES} more`] : [])].map((line) => `\n  ${line}`).join('');
+    const what = lines.every((line) => /^. input:/.test(line)) ? 'pictures were changed, added or removed: they are not those' : 'the graph is not the one';
     if (!anyway)
-      throw new InputError('RESUME_CHANGED', `the graph is not the one that ${path} belongs to ("-" there, "+" here):${shown}`, { hint: 'Take these changes back, or go on with them: --resume-anyway' });
-    warn(`going on from ${path} with a changed graph ("-" there, "+" here):${shown}`);
+      throw new InputError('RESUME_CHANGED', `${what} that ${path} belongs to ("-" there, "+" here):${shown}`, { hint: 'Take these changes back, or go on with them: --resume-anyway' });
+    warn(`going on from ${path} with ${what.startsWith('the') ? 'a changed graph' : 'changed pictures'} ("-" there, "+" here):${shown}`);
   }
   const { frames } = checked.graph;
   if (checkpoint.frame > frames)

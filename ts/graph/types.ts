@@ -223,6 +223,8 @@ export interface ModuleInstance {
   windows?(): { halo: number; align: number };
   /** Before each window: where in the whole picture it lies. */
   beforeWindow?(ctx: FrameContext, window: Rect): void;
+  /** After `shapes`: the pictures that it reads, whichever frame they are for. Going on from a checkpoint with others is refused. */
+  inputs?(): readonly string[];
   /** After `shapes`: whether a run with this module computes something that must not be lost: it then keeps checkpoints unless told not to. */
   trains?(): boolean;
   /** After `build`. */

@@ -97,6 +97,10 @@ class PictureSource implements ModuleInstance {
     };
   }
 
+  inputs(): readonly string[] {
+    return this.files;
+  }
+
   build(ctx: BuildContext): void {
     // Persistent: a picture is uploaded when it changes, not each frame.
     this.buffer = ctx.output('output', { persistent: true });

@@ -112,6 +112,10 @@ export class PictureSet implements ModuleInstance {
     return new InputError('SET_UNREADABLE', `${n === 1 ? 'the picture' : `none of the ${n} pictures`} of the folder can${n === 1 ? "'t" : ''} be read`, { place: this.ctx.params.place('folder'), hint: reason && `the last one: ${reason.format()}`, cause: reason });
   }
 
+  inputs(): readonly string[] {
+    return this.sources.flatMap(({ path, clean }) => (clean === undefined ? [path] : [path, clean]));
+  }
+
   build(ctx: BuildContext): void {
     const keep = (name: string): PlanBuffer | undefined => (ctx.isConnected(name) ? ctx.output(name, { persistent: true }) : undefined);
     this.buffers = { output: ctx.output('output', { persistent: true }), ref: keep('ref'), noise: keep('noise') };
