@@ -172,6 +172,7 @@ test.each([
   [['in.pfm', '-o', 'in.pfm', '--force'], /in\.pfm is an input .*never overwritten/],
   [['in.pfm', '-o', 'there.pfm'], /there\.pfm is there already\n.*--force/],
   [['in.pfm', '-o', 'x.jpg', '--format', 'png16'], /is no png16 file/],
+  [['in.pfm', '-o', 'x.gif'], /files ending in \.gif are not written/],
   [['in.pfm', '-o', 'x.pfm', '--noise', '1:2:3'], /--noise 1:2:3 is not two numbers/],
   [['in.pfm', '-o', 'x.pfm', '--noise', '1:-2'], /--noise 1:-2 is not two numbers/],
   [['in.pfm', '-o', 'x.pfm', '--noise', 'nikkon'], /no noise profile/],

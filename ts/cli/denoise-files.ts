@@ -16,6 +16,9 @@ export const extensionOf: Record<OutputFormat, string> = { jpg: '.jpg', png16: '
 const likeOf: Record<FileKind, OutputFormat> = { jpeg: 'jpg', png: 'png16', tiff: 'tiff16', pfm: 'pfm', exr: 'pfm', raw: 'tiff16' };
 const formatOfEnding: Partial<Record<FileKind, OutputFormat>> = { jpeg: 'jpg', png: 'png16', tiff: 'tiff16', pfm: 'pfm' };
 
+/** Endings of pictures that aren't written: a folder of such a name is a mistake. */
+const otherEndings = 'avif bmp gif heic heif jp2 jpe jxl pbm pgm pnm ppm psd svg tga webp'.split(' ');
+
 export interface Job {
   /** As the user named it, for messages. */
   input: string;
@@ -73,8 +76,9 @@ async function outputFolder(inputs: readonly string[], files: readonly string[],
   if (isSequence(output)) throw new InputError('DENOISE_NAME', `-o ${output}: %d in a name is for the sequences of graphs`, { hint: 'The output is named after its input.' });
   const one = files.length === 1 && inputs.length === 1 && !(await isFolder(inputs[0]!));
   const ending = kindOfName(output);
-  if (one && ending !== undefined && !/[/\\]$/.test(output) && !(await isFolder(output))) {
-    if (formatOfEnding[ending] === undefined) throw new InputError('DENOISE_FORMAT', `-o ${output}: files ending in ${extname(output)} are not written`, { hint: 'Choose .jpg, .png, .tif or .pfm, or name a folder.' });
+  const other = otherEndings.includes(extname(output).slice(1).toLowerCase());
+  if (one && (ending !== undefined || other) && !/[/\\]$/.test(output) && !(await isFolder(output))) {
+    if (ending === undefined || formatOfEnding[ending] === undefined) throw new InputError('DENOISE_FORMAT', `-o ${output}: files ending in ${extname(output)} are not written`, { hint: 'Choose .jpg, .png, .tif or .pfm, or name a folder.' });
     return undefined;
   }
   if (ending !== undefined && (await exists(output)) && !(await isFolder(output))) throw new InputError('DENOISE_FOLDER', `-o ${output} is a file, but there ${files.length === 1 ? 'is a folder' : `are ${files.length} pictures`} to write`, { hint: 'Name a folder.' });

@@ -88,7 +88,7 @@ export type Outcome = { prepared: Prepared; files: string[]; shares: Shares; til
 
 export interface DenoiseRun extends PrepareOptions, TileOptions {
   jobs: readonly Job[];
-  device: () => Device;
+  device: () => Promise<Device>;
   loadSpirv: SpirvLoader;
   registry: ReadonlyMap<string, ModuleType>;
   signal: AbortSignal;
@@ -96,6 +96,8 @@ export interface DenoiseRun extends PrepareOptions, TileOptions {
   /** What is under way, for the progress line: the picture's number from 0, its stage, and how far, 0..1. */
   onStage(job: number, stage: string, part: number): void;
   onDone(job: number, outcome: Outcome): void;
+  /** When no picture needs the device any more; the last is still being encoded. */
+  onDeviceDone(): void;
 }
 
 /** Modules whose sinks hand their writing to `writes` and return at once: the device goes on with the next picture. */
@@ -157,7 +159,9 @@ export async function denoiseAll(run: DenoiseRun): Promise<void> {
       if (signal.aborted) break;
     }
   } finally {
-    await Promise.all([writing, warming]);
+    await warming;
+    run.onDeviceDone();
+    await writing;
   }
 }
 

@@ -16,7 +16,7 @@ import { FileProgress } from './denoise-progress.js';
 import { Log } from './log.js';
 import { weightsFile } from './packaged-weights.js';
 import { short } from './progress.js';
-import { deviceOptions, openDevice, type CommonOptions } from './session.js';
+import { deviceOptions, openDeviceInSteps, type CommonOptions } from './session.js';
 import { StopSignal } from './stop.js';
 
 interface DenoiseOptions extends CommonOptions, TileOptions {
@@ -126,7 +126,8 @@ async function denoise(jobs: readonly Job[], how: Omit<PrepareOptions, 'warn'>, 
     print();
   };
   const stop = new StopSignal((message) => say(() => log.log('cli', message)));
-  const opened: { device?: Device } = {};
+  let opening: Promise<Device> | undefined;
+  let closing: Promise<void> | undefined;
   const onDone = (i: number, outcome: Outcome): void => {
     progress.done(i);
     if ('error' in outcome) {
@@ -144,19 +145,26 @@ async function denoise(jobs: readonly Job[], how: Omit<PrepareOptions, 'warn'>, 
   try {
     await denoiseAll({
       ...how, jobs, loadSpirv, registry: modules, signal: stop.signal, timestamps: log.has('perf'), tile: options.tile, memory: options.memory,
-      device: () => (opened.device ??= openDevice(options, log)),
+      device: () => (opening ??= openDeviceInSteps(options, log)),
       warn: (message) => say(() => log.warn(message)),
       onStage: (i, stage, part) => progress.stage(i, stage, part),
       onDone,
+      onDeviceDone: () => void (closing = close(opening, say, log)), // takes a while, as encoding does
     });
   } finally {
     progress.stop();
     stop.release();
-    for (const message of opened.device?.validationMessages() ?? []) log.warn(`validation: ${message}`);
-    opened.device?.close();
+    await closing;
   }
   summary({ jobs: jobs.length, done, failed, shares, seconds: (performance.now() - begin) / 1000 }, log);
   return stop.code ?? (failed.length > 0 ? exitCodeOf(failed[0]!.error) : 0);
+}
+
+async function close(opening: Promise<Device> | undefined, say: (print: () => void) => void, log: Log): Promise<void> {
+  const device = await opening?.catch(() => undefined); // told where it was asked for
+  const messages = device?.validationMessages() ?? [];
+  device?.close();
+  for (const message of messages) say(() => log.warn(`validation: ${message}`));
 }
 
 const exitCodeOf = (error: unknown): number => (error instanceof VkpnError ? error.exitCode : 1);
@@ -182,7 +190,7 @@ interface Total {
 function summary({ jobs, done, failed, shares, seconds }: Total, log: Log): void {
   if (log.has('perf') && shares.length > 0) for (const line of shareTable(shares)) log.log('perf', line);
   const left = jobs - done - failed.length;
-  const rest = [failed.length > 0 ? `${failed.length} failed: ${failed.map((f) => f.job.input).join(', ')}` : '', left > 0 ? `${left} not begun` : ''].filter((t) => t !== '').join('; ');
+  const rest = [failed.length > 0 ? `${failed.length} failed: ${failed.map((f) => f.job.input).join(', ')}` : '', left > 0 ? `${left} not done` : ''].filter((t) => t !== '').join('; ');
   log.log('cli', `${done} of ${jobs} picture${jobs === 1 ? '' : 's'} in ${short(seconds)} s${rest === '' ? '' : `; ${rest}`}`);
 }
 

@@ -1,5 +1,6 @@
 // What every command that works on a device shares: its options, and opening the device that is meant.
 
+import { setImmediate } from 'node:timers/promises';
 import { InvalidArgumentError, type Command } from 'commander';
 import { listDevices, openDevice as openIndex, type Device, type DeviceInfo } from '../gpu/index.js';
 import { chooseDevice } from './device-choice.js';
@@ -32,6 +33,13 @@ export function findDevice(options: CommonOptions, log: Log): DeviceInfo {
   const info = chooseDevice(listDevices(), { name: options.device, id: options.deviceId });
   log.log('qvk', `device ${info.index}: ${info.name} (${info.type}), ${info.driverName} ${info.driverInfo}, Vulkan ${info.apiVersion}`);
   return info;
+}
+
+/** openDevice, in steps between which other work gets its turn. */
+export async function openDeviceInSteps(options: CommonOptions, log: Log): Promise<Device> {
+  const { index } = findDevice(options, log);
+  await setImmediate();
+  return openIndex({ index });
 }
 
 /** Opens it. The caller closes it. */

@@ -56,7 +56,7 @@ export async function readPictureHeader(bytes: Uint8Array, kind: PictureKind, fi
   }
   if (meta.format !== kind) {
     const right = Object.entries(kinds).find(([k]) => k === meta.format)?.[1].module;
-    throw new InputError('PICTURE_KIND', `the file is ${meta.format.toUpperCase()}, not ${kinds[kind].name}`, { place: { file }, hint: right === undefined ? 'Convert it to PNG or JPEG first.' : `Read it with ${right}.` });
+    throw new InputError('PICTURE_KIND', `the file is ${meta.format.toUpperCase()}, not ${kinds[kind].name}`, { place: { file }, hint: right === undefined ? 'Convert it to PNG or JPEG first.' : `Name it as what it is; a graph reads it with ${right}.` });
   }
   if (meta.space === 'cmyk') throw new InputError('PICTURE_CMYK', 'the picture is CMYK, made for printing', { place: { file }, hint: 'Convert it to RGB first.' });
   if (meta.depth !== 'uchar' && meta.depth !== 'ushort')
@@ -84,8 +84,10 @@ async function decodeCodes(bytes: Uint8Array, bits: 8 | 16, embedded: boolean, k
     throw new InputError('PICTURE_BROKEN', `the ${kinds[kind].name} file can't be decoded: ${reason(e)}`, { place: { file }, hint: 'Was it copied or written completely?', cause: e });
   });
   if (info.channels !== 3) throw new InputError('PICTURE_BROKEN', `the ${kinds[kind].name} file decodes to ${info.channels} channels`, { place: { file } });
-  const aligned = data.byteOffset % 2 === 0 ? data : new Uint8Array(data);
-  return { width: info.width, height: info.height, data: bits === 8 ? data : new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.length / 2) };
+  // No Buffer: its slices are no copies, and a thread that is given one gets the whole picture.
+  const bytewise = new Uint8Array(data.buffer, data.byteOffset, data.length);
+  const aligned = data.byteOffset % 2 === 0 ? bytewise : bytewise.slice();
+  return { width: info.width, height: info.height, data: bits === 8 ? bytewise : new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.length / 2) };
 }
 
 const taggedAs = (primaries: Primaries, trc: Curve): Profile => {

@@ -363,8 +363,6 @@ export function samplePixels(width: number, height: number, pixels: Float32Array
   return sampleNoise({ width, height, rgba: pixels.BYTES_PER_ELEMENT === 4 ? (pixels as Float32Array) : fromHalf(pixels as Uint16Array) }, options, most);
 }
 
-/** Patches that one of `count` parts or pictures contributes, of those that an estimate needs. */
-export const patchesOfEach = (count: number): number => Math.ceil(MOST / count);
 
 /**
  * The noise of a picture, or of several of the same camera and setting.
@@ -372,14 +370,14 @@ export const patchesOfEach = (count: number): number => Math.ceil(MOST / count);
  */
 export function estimateNoise(pictures: LinearPicture | readonly LinearPicture[], options: NoiseOptions = {}): NoiseEstimate {
   const list = 'rgba' in pictures ? [pictures] : pictures;
-  return estimateFrom(list.map((p) => sampleNoise(p, options, patchesOfEach(list.length))));
+  return estimateFrom(list.map((p) => sampleNoise(p, options, Math.ceil(MOST / list.length))));
 }
 
 /** The same from samples of the pictures. Throws as estimateNoise. */
 export function estimateFrom(samples: readonly NoiseSamples[]): NoiseEstimate {
   const clipGain = samples[0]?.clipGain ?? [1, 1, 1];
   const v = collect(samples.map((s) => s.base), clipGain);
-  if (v.count < ENOUGH) throw new InputError('NOISE_SMALL', `${samples.map((s) => s.size).join(', ')}: too small to measure noise in`, { hint: `It takes at least ${ENOUGH / 3} patches of ${SIDE} x ${SIDE} pixels; give the noise by hand.` });
+  if (v.count < ENOUGH) throw new InputError('NOISE_SMALL', `${[...new Set(samples.map((s) => s.size))].join(', ')}: too small to measure noise in`, { hint: `It takes at least ${ENOUGH / 3} patches of ${SIDE} x ${SIDE} pixels; give the noise by hand.` });
   const found = fit(v, () => true) ?? still(v);
   const { used, range } = usedOf(found);
   const residual = Math.sqrt(used.reduce((s, l) => s + (l.variance / Math.max(evaluate(found.line, l.mean), TINY) - 1) ** 2, 0) / Math.max(1, used.length));
