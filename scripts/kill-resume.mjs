@@ -1,5 +1,5 @@
-// node scripts/kill-resume.mjs [kills] [frames] [interval] [device]: trains, kills the process (SIGKILL) at random moments, goes on with --resume until
-// the run is done, and again until there were so many kills (default 50). After every kill each file in the folder must be whole and no checkpoint that was reported
+// node scripts/kill-resume.mjs [kills] [frames] [interval] [device]: trains, kills the process (SIGKILL), the first time when half the frames are done, then at random moments,
+// goes on with --resume until the run is done, and again until there were so many kills (default 50). After every kill each file in the folder must be whole and no checkpoint that was reported
 // may be missing; at the end of every run weights and optimiser must be those of one run without a kill, bit for bit. `npm test` does it with 3 kills.
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { trainingLines } from '../dist/cli/train-graph.js';
 import { decodeLut } from '../dist/formats/lut.js';
 import { encodePfm } from '../dist/formats/pfm.js';
 
-const [kills = '50', frames = '200', interval = '20f', device] = process.argv.slice(2);
+const [kills = '50', frames = '1000', interval = '100f', device] = process.argv.slice(2);
 const dir = mkdtempSync(join(tmpdir(), 'vkpn-kill-'));
 const graph = join(dir, 'train.cfg');
 writeFileSync(join(dir, 'a.pfm'), encodePfm(40, 40, Float32Array.from({ length: 6400 }, (_, i) => 0.5 + 0.4 * Math.sin(i / 7) * Math.cos(i / 311)), 4));
@@ -65,8 +65,8 @@ function results(folder) {
   return new Map([['w.lut', readFileSync(join(folder, 'w.lut'))], ['its name', Buffer.from(last)], ...tensors]);
 }
 
-/** Runs, killed at a random moment of the first `span` ms of computing (or of starting); span undefined: to its end. Says how far it came. */
-function killedRun(folder, more, span) {
+/** Runs, killed at a random moment of the first `span` ms of computing (or of starting), or once the state after frame `at` is written; neither given: to its end. Says how far it came. */
+function killedRun(folder, more, span, at) {
   const child = spawn(process.execPath, args(more), { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] });
   const timers = [];
   const killWithin = (ms) => timers.push(setTimeout(() => child.kill('SIGKILL'), Math.random() * ms));
@@ -76,6 +76,7 @@ function killedRun(folder, more, span) {
   child.stderr.on('data', (data) => {
     const began = !text.includes('stage frames');
     text += data;
+    if (at !== undefined && text.includes(`the state after ${at} frames`)) child.kill('SIGKILL');
     if (span !== undefined && !atStart && began && text.includes('stage frames')) killWithin(span);
   });
   return new Promise((resolve) =>
@@ -103,7 +104,9 @@ for (; done < +kills; rounds++) {
     const left = +kills - done;
     const resume = newest >= 0 ? ['--resume'] : [];
     const before = newest;
-    const { code, signal, text, reported } = await killedRun(folder, resume, left > 0 ? (seconds * 1500) / Math.min(left, 5) : undefined);
+    const half = done === 0 ? Number(frames) / 2 : undefined;
+    const span = left > 0 && half === undefined ? (seconds * 1500) / Math.min(left, 5) : undefined;
+    const { code, signal, text, reported } = await killedRun(folder, resume, span, half);
     newest = checkFolder(folder, `after kill ${done + 1}`);
     if (newest < Math.max(before, reported)) fail(`after kill ${done + 1} the newest checkpoint is of frame ${newest}, but ${Math.max(before, reported)} was reported`);
     if (signal === 'SIGKILL') {

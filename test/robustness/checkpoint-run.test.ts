@@ -1,5 +1,5 @@
 // Going on from a checkpoint, within this process: to the same bits; what is refused; inputs that vanish or change; state that no module names.
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkpointName } from '../../ts/checkpoint/folder.js';
 import { decodeCheckpoint, type Checkpoint } from '../../ts/checkpoint/format.js';
@@ -148,6 +148,16 @@ test.each([
   expect(t.look()).toMatchObject({ w: expect.any(Buffer) as Buffer, frames: { [checkpointName(30)]: 30 } });
   expect(await t.run(gpu.device, { resume: true })).toMatchObject({ first: 30, done: FRAMES });
   sameAsWhole();
+});
+
+test('at any moment no more could be lost than an interval, and the one before while its checkpoint is being written', async () => {
+  const every = 5;
+  const lost: number[] = [];
+  const newest = (): number => Math.max(0, ...readdirSync(t.checkpoints).map((name) => Number(/^frame-(\d+)\.ckpt$/.exec(name)?.[1] ?? 0)));
+  await t.run(gpu.device, { every: { frames: every } }, { maxSlice: 1, onSlice: (done) => void lost.push(done - newest()) });
+  expect(lost).toHaveLength(FRAMES);
+  expect(Math.max(...lost)).toBeLessThanOrEqual(2 * every);
+  expect(Math.max(...lost)).toBeGreaterThanOrEqual(every); // it is looked at before the checkpoint is taken
 });
 
 test('a picture that was replaced between run and resume is told and refused, or gone on with; the same one written again is none', async () => {
