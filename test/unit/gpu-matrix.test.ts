@@ -1,5 +1,6 @@
 // Which matrix path and shape a device gets, and the self-test that it must pass: on made-up devices, and in real child processes.
-import { writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { GpuError } from '../../ts/errors.js';
 import { listDevices, openDevice } from '../../ts/gpu/index.js';
@@ -9,6 +10,7 @@ import type { ComponentType, DeviceInfo, MatrixShape } from '../../ts/gpu/types.
 import { describeDevice } from '../../ts/cli/devices.js';
 import { choosePath, gradientLaunch, inferenceLaunch, panelLaunch, pathReport } from '../../ts/modules/kpn/path.js';
 import { fromHalf, toHalf } from '../../ts/formats/half.js';
+import { packageRoot } from '../../ts/root.js';
 import { scratch } from './gpu-harness.js';
 
 const real = listDevices()[0]!;
@@ -254,6 +256,23 @@ describe('the self-test', () => {
       expect(await runTrial(device, path, state.shape)).toBeUndefined();
       device.close();
       expect(tryChild({ index: 0, path, tile: state.shape })).toBeUndefined();
+    });
+
+    // In real processes: the first one tries the device, later ones trust what it found, wherever they are started.
+    test(`the verdict on ${variant} is kept, for processes in any folder; not with VKPN_NO_CACHE`, () => {
+      const [cache, folder] = [join(scratch, `verdicts-${variant}`), mkdtempSync(join(scratch, 'folder-'))];
+      const module = (name: string): string => JSON.stringify(join(packageRoot, 'dist', 'gpu', name));
+      const script = `import { listDevices } from ${module('index.js')}; import { testedPath } from ${module('matrix.js')};
+        if (!('shape' in testedPath(listDevices()[0], '${path}'))) process.exit(1);`;
+      const run = (more: NodeJS.ProcessEnv = {}): number | null =>
+        spawnSync(process.execPath, ['--input-type=module', '-e', script], { cwd: folder, env: { ...process.env, ...env, XDG_CACHE_HOME: cache, ...more } }).status;
+      const verdicts = (): string[] => (existsSync(join(cache, 'vkpn')) ? readdirSync(join(cache, 'vkpn')).filter((name) => name.startsWith('selftest-')).map((name) => `${name} ${statSync(join(cache, 'vkpn', name)).mtimeMs}`) : []);
+      expect([run({ VKPN_NO_CACHE: '1' }), verdicts()]).toEqual([0, []]);
+      expect(run()).toBe(0);
+      const first = verdicts();
+      expect(first.length).toBeGreaterThan(0);
+      writeFileSync(join(folder, 'weights.lut'), 'the folder has changed');
+      expect([run(), verdicts()]).toEqual([0, first]);
     });
   }
 });

@@ -7,8 +7,9 @@ import { dirname, isAbsolute, join } from 'node:path';
 const keepDays = 30;
 const day = 24 * 3600 * 1000;
 
-/** $XDG_CACHE_HOME/vkpn or ~/.cache/vkpn; undefined where there is no home. */
+/** $XDG_CACHE_HOME/vkpn or ~/.cache/vkpn; undefined where there is no home, or where VKPN_NO_CACHE=1 says to keep and trust nothing. */
 export function userCacheDir(): string | undefined {
+  if (process.env.VKPN_NO_CACHE === '1') return undefined;
   const xdg = process.env.XDG_CACHE_HOME;
   if (xdg !== undefined && isAbsolute(xdg)) return join(xdg, 'vkpn');
   try {

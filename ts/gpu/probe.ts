@@ -81,8 +81,7 @@ function driverIdentity(manifest: string): string {
 
 let machine: string | undefined;
 
-/** What the drivers find, as it was when it was first asked for: on an H100 it is
- * something else in every process once the driver is loaded, and verdicts kept under that were never found again. */
+/** What the drivers find, as it was before one was loaded. */
 function machineState(): string {
   const relevant = /^(VK_|VKPN_|LP_|GALLIUM_|MESA_|RADV_|LIBGL_|LD_|DISPLAY$|WAYLAND_DISPLAY$|NVIDIA_|CUDA_VISIBLE)/;
   const env = Object.entries(process.env).filter(([name]) => relevant.test(name)).sort();
@@ -90,10 +89,11 @@ function machineState(): string {
   return JSON.stringify([process.version, release(), env, files, driverManifests().map(driverIdentity)]);
 }
 
-/** Everything that may decide whether loading the drivers goes well. */
-export function machineKey(addon = ''): string {
+/** Everything that may decide whether loading the drivers goes well; with a path of the addon its identity too. */
+export function machineKey(addon?: string): string {
   machine ??= machineState();
-  return JSON.stringify([machine, identity(addon)]);
+  // Without one nothing stands for it: the identity of an empty path is that of the working folder, and no verdict was ever found again.
+  return addon === undefined ? machine : JSON.stringify([machine, identity(addon)]);
 }
 
 /** The drivers that crash when they are the only one. */
