@@ -135,10 +135,10 @@ export class Checkpoints {
     return 'frames' in this.every && this.every.frames > 0 ? (Math.floor(done / this.every.frames) + 1) * this.every.frames : Infinity;
   }
 
-  /** Whether one should be written after so many frames. False while one is being written. */
+  /** Whether one should be written after so many frames. By time none is while another is being written; those counted in frames all are. */
   due(done: number): boolean {
-    if (this.pending || done === this.lastFrame || !this.lock) return false;
-    return 'frames' in this.every ? done % this.every.frames === 0 : performance.now() - this.lastAt >= this.every.seconds * 1000;
+    if (done === this.lastFrame || !this.lock) return false;
+    return 'frames' in this.every ? done % this.every.frames === 0 : !this.pending && performance.now() - this.lastAt >= this.every.seconds * 1000;
   }
 
   /** Whether the state after the last frame of a run that came to its end is worth keeping: where there are checkpoints already, or some were asked for. */
