@@ -102,7 +102,7 @@ if (built.code !== 0) fail('the build failed');
 rmSync(folder, { recursive: true, force: true });
 rmSync(archive, { force: true });
 mkdirSync(join(folder, 'lib'), { recursive: true });
-for (const part of files.filter((part) => !['native', 'CMakeLists.txt', 'examples', 'prebuilds'].includes(part))) copy(part, join('app', part), { filter: (path) => !/\.d\.ts$|\.manifest\.json$/.test(path) });
+for (const part of files.filter((part) => !['native', 'CMakeLists.txt', 'examples', 'prebuilds'].includes(part))) copy(part, join('app', part), { filter: (path) => !path.endsWith('.d.ts') });
 copy('package.json', 'app/package.json');
 for (const path of productionPackages()) copy(path, join('app', path), { filter: (file) => !file.slice(path.length + 1).split('/').includes('node_modules') });
 copy('build/Release/vkpn.node', 'app/build/Release/vkpn.node');

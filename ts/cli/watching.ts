@@ -3,12 +3,8 @@
 import { InputError } from '../errors.js';
 import { loadSpirv } from '../gpu/index.js';
 import type { RunOptions } from '../graph/run.js';
-import { listPictures } from '../pictures/read.js';
-import { PROTOCOL_SEED } from '../quality/evaluate.js';
-import { NAMED_LEVELS } from '../quality/noise.js';
-import { Watch } from '../quality/watch.js';
+import type { Watch } from '../quality/watch.js';
 import type { CliOptions } from './cli-options.js';
-import { parseCrop } from './eval.js';
 
 /** Undefined where nothing is to be watched. Throws InputError. */
 export async function openWatch(options: CliOptions, signal: AbortSignal, say: (message: string) => void, warn: (message: string) => void): Promise<Watch | undefined> {
@@ -17,6 +13,10 @@ export async function openWatch(options: CliOptions, signal: AbortSignal, say: (
   if (!validate && alone) throw new InputError('CLI_VALIDATE', `${alone[0]} means nothing without --validate`, { hint: 'name the pictures to validate on: --validate FOLDER' });
   const log = csv === undefined && tensorboard === undefined ? undefined : { csv, tensorboard };
   if (!validate && !log) return undefined;
+  // Here, so that a run without them starts sooner.
+  const [{ Watch }, { parseCrop }, { listPictures }, { PROTOCOL_SEED }, { NAMED_LEVELS }] = await Promise.all([
+    import('../quality/watch.js'), import('./eval.js'), import('../pictures/read.js'), import('../quality/evaluate.js'), import('../quality/noise.js'),
+  ]);
   const crop = validateCrop === undefined ? undefined : (parseCrop('--validate-crop', validateCrop) ?? ('none' as const));
   const validation = validate && { files: await listPictures(validate), levels: validateLevels ?? NAMED_LEVELS, seed: PROTOCOL_SEED, crop, every, patience };
   return Watch.open({ validation, log, load: loadSpirv, warn, say, signal });

@@ -1,5 +1,5 @@
 // Keeps a device's compiled pipelines on disk: one file a device, driver and build of the shaders.
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../root.js';
 import { CacheFile, sha256, userCacheDir } from './cache-dir.js';
@@ -7,18 +7,17 @@ import type { DeviceHandle, Native, NativeDeviceInfo } from './native.js';
 
 let shaders: string | undefined;
 
-/** Hash of every shader that `npm run build` made: after a change of any the old pipelines are worthless. */
+/** What `npm run build` made of the shaders: after a change of any the old pipelines are worthless. Its own list of them has a hash of each. */
 function shadersHash(): string {
-  if (shaders !== undefined) return shaders;
-  const dir = join(packageRoot, 'dist', 'glsl');
-  let names: string[] = [];
+  return (shaders ??= sha256(manifest()).toString('hex'));
+}
+
+function manifest(): Uint8Array {
   try {
-    names = (readdirSync(dir, { recursive: true }) as string[]).filter((name) => name.endsWith('.spv')).sort();
+    return readFileSync(join(packageRoot, 'dist', 'glsl', '.manifest.json'));
   } catch {
-    // not built: kernels come from elsewhere
+    return new Uint8Array(0); // not built: kernels come from elsewhere
   }
-  shaders = sha256(...names.flatMap((name) => [name, readFileSync(join(dir, name))])).toString('hex');
-  return shaders;
 }
 
 export class PipelineCache {
