@@ -12,7 +12,7 @@ export interface Series {
 }
 
 const [W, H] = [720, 300];
-const edge = { left: 58, right: 12, top: 12, bottom: 34 };
+const edge = { left: 62, right: 36, top: 12, bottom: 42 };
 
 export const escape = (text: string): string => text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 
@@ -40,7 +40,7 @@ export function lineChart(title: string, series: readonly Series[], yName: strin
     return `<path class="line ${s.style}${s.dashed ? ' dashed' : ''}" d="${path}"/>${dots}`;
   });
   const key = series.map((s) => `<span><i class="${s.style}${s.dashed ? ' dashed' : ''}"></i>${escape(s.name)}</span>`).join('');
-  return `<figure><svg viewBox="0 0 ${W} ${H}" role="img" aria-label="${escape(title)}">${grid.join('')}${xTicks.join('')}<text x="${W - edge.right}" y="${H - 3}" text-anchor="end">frame</text><text transform="translate(12 ${H / 2}) rotate(-90)" text-anchor="middle">${escape(yName)}</text>${lines.join('')}</svg><figcaption class="key">${key}</figcaption></figure>`;
+  return `<figure><svg viewBox="0 0 ${W} ${H}" role="img" aria-label="${escape(title)}">${grid.join('')}${xTicks.join('')}<text x="${W - edge.right}" y="${H - 3}" text-anchor="end">frame</text><text transform="translate(17 ${H / 2}) rotate(-90)" text-anchor="middle">${escape(yName)}</text>${lines.join('')}</svg><figcaption class="key">${key}</figcaption></figure>`;
 }
 
 /** At most `most` points of a long series: means of parts, in log space where all are above 0. */

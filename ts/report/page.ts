@@ -45,9 +45,9 @@ svg text{fill:var(--soft);font-size:12px}.cards svg text{font-size:17px}@media(m
 path.a{stroke:var(--a)}path.b{stroke:var(--b)}path.c{stroke:var(--c)}circle.a{fill:var(--a)}circle.b{fill:var(--b)}circle.c{fill:var(--c)}path.faint{stroke:var(--a);opacity:.3;stroke-width:1}
 .key{display:flex;flex-wrap:wrap;gap:4px 16px;margin-top:8px;font-size:.85rem;color:var(--soft)}.key i{display:inline-block;width:20px;border-top:3px solid;margin-right:6px;vertical-align:middle}
 i.a{color:var(--a)}i.b{color:var(--b)}i.c{color:var(--c)}i.faint{color:var(--a);opacity:.35}i.dashed{border-top-style:dashed}
-.crops{display:grid;grid-template-columns:repeat(3,1fr);gap:8px}.crops figure{padding:6px}.crops img{image-rendering:auto;border-radius:4px}figcaption{font-size:.85rem;color:var(--soft);margin-top:6px}figcaption b{color:var(--ink)}
+.crops{display:grid;grid-template-columns:repeat(3,1fr);gap:8px}.crops figure{padding:6px}.crops img,.crops svg{border-radius:4px}figcaption{font-size:.85rem;color:var(--soft);margin-top:6px}figcaption b{color:var(--ink)}
 table{border-collapse:collapse;width:100%;font-size:.92rem}td,th{text-align:left;padding:5px 10px 5px 0;border-bottom:1px solid var(--rule);vertical-align:top;overflow-wrap:anywhere}td:first-child,th{color:var(--soft);font-weight:400}
-td{font-variant-numeric:tabular-nums}.wide{overflow-x:auto}pre{background:var(--card);border:1px solid var(--rule);border-radius:8px;padding:12px;overflow-x:auto;font-size:.82rem;line-height:1.45}
+td{font-variant-numeric:tabular-nums}.wide{overflow-x:auto}.cards+.wide{margin-top:14px}pre{background:var(--card);border:1px solid var(--rule);border-radius:8px;padding:12px;overflow-x:auto;font-size:.82rem;line-height:1.45}
 .none{font-style:italic}.weights img{image-rendering:pixelated;background:#fff}
 @media(max-width:560px){.crops{grid-template-columns:1fr 1fr}.crops .ref{display:none}body{font-size:15px}}
 `;
