@@ -4,10 +4,12 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { decodeCheckpoint } from '../../ts/checkpoint/format.js';
 import { trainingLines } from '../../ts/cli/train-graph.js';
 import { decodeLut } from '../../ts/formats/lut.js';
 import { encodePfm } from '../../ts/formats/pfm.js';
 import type { LevelScores } from '../../ts/quality/evaluate.js';
+import type { Validated } from '../../ts/quality/validation.js';
 import { withoutBanner } from '../validation/banner.js';
 import { packageRoot } from '../../ts/root.js';
 
@@ -156,6 +158,13 @@ test('a run that is killed and goes on: the same weights, validations and best',
   expect(wanted).toEqual(expect.arrayContaining(found));
   expect(wanted.length - found.length).toBeLessThanOrEqual(1);
   expect(found.slice(-2)).toEqual(wanted.slice(-2));
+  // The report's curves go back to before the kill. Not in it: what was being scored at the kill, and at the end.
+  const checkpoints = join(cwd, 'weights.checkpoints');
+  const last = readdirSync(checkpoints).filter((n) => n.startsWith('frame-')).sort().at(-1)!;
+  const { history } = decodeCheckpoint(readFileSync(join(checkpoints, last)), last).host['watcher'] as unknown as { history: Validated[] };
+  const gains = new Map(wanted.map((row) => [row['frame']!, row['validation_gain']!]));
+  for (const { frame, gain } of history) expect(gain).toBeCloseTo(gains.get(frame)!, 3);
+  expect([history[0]!.frame, history.length >= wanted.length - 2]).toEqual([8, true]);
 });
 
 test.each([

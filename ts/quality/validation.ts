@@ -30,7 +30,8 @@ export interface Validated {
   frame: number;
   /** Means over the pictures; `denoised` has one entry. */
   levels: LevelScores[];
-  pictures: PictureScores[];
+  /** How many. */
+  pictures: number;
   /** Mean over pictures and levels of the sRGB-encoded PSNR's gain over the noisy picture, dB. */
   gain: number;
 }
@@ -144,7 +145,7 @@ export class ValidationSet {
       pictures.push({ file, width: clean.width, height: clean.height, levels });
     }
     const gains = cases.map((c, i) => scores[i]!.srgb.psnr - c.noisyScores.srgb.psnr);
-    return { frame, levels: meanLevels(pictures), pictures, gain: gains.reduce((a, b) => a + b, 0) / gains.length };
+    return { frame, levels: meanLevels(pictures), pictures: pictures.length, gain: gains.reduce((a, b) => a + b, 0) / gains.length };
   }
 
   destroy(): void {

@@ -37,6 +37,8 @@ export interface WatchOptions {
 const SHARE = 0.02;
 const LEAST_SECONDS = 10;
 const LOG_EVERY_SECONDS = 1;
+/** Validations that a checkpoint holds; of more, every second of the older ones is left out. */
+const MOST_KEPT = 500;
 
 const TRAINING: readonly Column[] = [
   { name: 'loss', tag: 'train/loss' },
@@ -285,12 +287,15 @@ export class Watch {
 
   /** For checkpoints: what a run that goes on must know. */
   save(): Json {
-    return JSON.parse(JSON.stringify({ ...this.progress, frame: this.done })) as Json;
+    const { history } = this;
+    if (history.length > MOST_KEPT) history.splice(0, history.length, ...history.filter((h, i) => i % 2 === 0 || h.frame === this.progress.best?.frame || i === history.length - 1));
+    return JSON.parse(JSON.stringify({ ...this.progress, frame: this.done, history: history.filter((v) => Number.isFinite(v.gain)) })) as Json;
   }
 
   restore(value: Json): void {
-    const { frame, newest, best, since } = value as unknown as Progress & { frame: number };
+    const { frame, newest, best, since, history } = value as unknown as Progress & { frame: number; history: Validated[] };
     this.progress = { newest, best, since };
+    this.history.splice(0, this.history.length, ...history);
     this.goneOnFrom = frame;
   }
 

@@ -68,7 +68,7 @@ function validationParts(validations: readonly Validated[]): string {
   }), what === 'psnr' ? 'PSNR, dB' : 'SSIM');
   const last = validations.at(-1)!;
   const rows = last.levels.map((l) => [l.level, ...(['psnr', 'ssim'] as const).flatMap((w) => [l.noisy.srgb[w], l.denoised[0]!.srgb[w]].map((x) => x.toFixed(w === 'psnr' ? 2 : 4)))]);
-  return `<p>Means over ${last.pictures.length} pictures that were held out, sRGB-encoded.</p><div class="cards">${chart('psnr')}${chart('ssim')}</div>
+  return `<p>Means over ${last.pictures} pictures that were held out, sRGB-encoded.</p><div class="cards">${chart('psnr')}${chart('ssim')}</div>
 <div class="wide"><table><tr><th>noise</th><th>PSNR noisy</th><th>denoised</th><th>SSIM noisy</th><th>denoised</th></tr>${rows.map((r) => `<tr>${r.map((c) => `<td>${escape(c)}</td>`).join('')}</tr>`).join('')}</table></div>`;
 }
 
