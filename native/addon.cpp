@@ -8,6 +8,7 @@
 #include "workers.h"
 
 #include <cstring>
+#include <thread>
 
 namespace vkpn {
 
@@ -28,12 +29,43 @@ namespace {
 /** Keeps the Vulkan instance between calls; and so drivers loaded, which is what takes time. */
 struct AddonData {
   std::shared_ptr<Instance> instance;
+  std::thread preparing;
+
+  /** Lets a thread load the drivers meanwhile. What goes wrong is the next call's to say: it tries again. */
+  void prepare() {
+    if (instance || preparing.joinable()) return;
+    preparing = std::thread([this] {
+      try {
+        instance = Instance::get();
+        instance->physicalDevices();
+      } catch (...) {
+        instance = nullptr;
+      }
+    });
+  }
+
+  void finish() {
+    if (preparing.joinable()) preparing.join();
+  }
+
+  AddonData() = default;
+  AddonData(const AddonData&) = delete;
+  AddonData(AddonData&&) = delete;
+  AddonData& operator=(const AddonData&) = delete;
+  AddonData& operator=(AddonData&&) = delete;
+  ~AddonData() { finish(); }
 };
 
 std::shared_ptr<Instance> instanceOf(Napi::Env env) {
   auto* data = env.GetInstanceData<AddonData>();
+  data->finish();
   if (!data->instance) data->instance = Instance::get();
   return data->instance;
+}
+
+Napi::Value prepare(const Napi::CallbackInfo& info) {
+  info.Env().GetInstanceData<AddonData>()->prepare();
+  return info.Env().Undefined();
 }
 
 std::string text(const Napi::Value& value) { return value.As<Napi::String>().Utf8Value(); }
@@ -199,6 +231,7 @@ void expose(Napi::Object exports, const char* name) {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new AddonData);
+  expose<prepare>(exports, "prepare");
   expose<listDevices>(exports, "listDevices");
   expose<openDevice>(exports, "openDevice");
   expose<closeDevice>(exports, "closeDevice");

@@ -2,6 +2,7 @@
 
 import { Command, CommanderError } from 'commander';
 import { VkpnError } from '../errors.js';
+import { prepareDevices } from '../gpu/index.js';
 import { vkpnVersion } from '../root.js';
 import { splitConfig } from './cli-options.js';
 import { ignoreClosedPipes } from './stop.js';
@@ -40,6 +41,7 @@ async function makeProgram(args: readonly string[], config: readonly string[]): 
 export async function main(argv: readonly string[]): Promise<number> {
   ignoreClosedPipes();
   const { args, config } = splitConfig(argv);
+  if (opensDevice(args)) prepareDevices();
   try {
     process.exitCode = 0;
     await (await makeProgram(args, config)).parseAsync(args, { from: 'user' });
@@ -51,6 +53,9 @@ export async function main(argv: readonly string[]): Promise<number> {
     return error instanceof VkpnError ? error.exitCode : 1;
   }
 }
+
+/** Command lines that come to a device after much else: its driver is loaded meanwhile. */
+const opensDevice = ([command, ...rest]: readonly string[]): boolean => ['cli', 'train', 'denoise'].includes(command ?? '') && !rest.includes('--help') && !rest.includes('-h');
 
 /** Whether `-d err` or `-d all` asks for stacks. */
 function wantsStack(argv: readonly string[]): boolean {

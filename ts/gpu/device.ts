@@ -9,6 +9,15 @@ import { ProgramImpl, toNativeOps } from './program.js';
 import { Queue } from './queue.js';
 import type { Device, DeviceInfo, DeviceOptions, GpuBuffer, Kernel, KernelDesc, Op, Program } from './types.js';
 
+/** Has the drivers loaded by a thread, for a program that will ask for devices soon. What is wrong is told by what asks. */
+export function prepareDevices(): void {
+  try {
+    native().prepare();
+  } catch {
+    // listDevices throws the same
+  }
+}
+
 /**
  * Every Vulkan 1.1 device of this machine, in the loader's order; `index` opens it.
  * @throws GpuError NO_LOADER, NO_DEVICE, NO_ADDON, DRIVER_CRASH

@@ -1,4 +1,4 @@
 // What the program sees of the GPU: devices, buffers, kernels, programs (types.ts).
-export { listDevices, openDevice } from './device.js';
+export { listDevices, openDevice, prepareDevices } from './device.js';
 export { loadSpirv } from './kernel.js';
 export type * from './types.js';

@@ -55,6 +55,7 @@ export interface NativeKernelDesc {
 }
 
 export interface Native {
+  prepare(): void;
   listDevices(): NativeDeviceInfo[];
   openDevice(index: number): DeviceHandle;
   closeDevice(device: DeviceHandle): void;
