@@ -50,8 +50,8 @@ test('the device is lost before the first checkpoint', () => {
 
 test('too little memory: what is needed, what there is, and a batch that fits, which does', () => {
   const short = t.vkpn(['--config', 'param:cnngenin:01:batch:3000', 'frames:1'], { VKPN_MEMORY_LIMIT: '60' });
-  expect(short).toMatchObject({ status: 2, stderr: expect.stringMatching(/the graph needs \d+ MiB, .* has \d+ MiB to give\n {2}a batch of \d+ fits: param:cnngenin:01:batch:\d+\n$/) as string });
-  const [, line = '', batch = ''] = /fits: (.*:(\d+))$/m.exec(short.stderr)!;
+  expect(short).toMatchObject({ status: 2, stderr: expect.stringMatching(/the graph needs \d+ MiB, .* has \d+ MiB to give\n {2}a batch of \d+ fits: param:cnngenin:01:batch:(\d+) \(vkpn train: --batch \1\)\n$/) as string });
+  const [, line = '', batch = ''] = /fits: (.*:(\d+)) \(/.exec(short.stderr)!;
   expect(Number(batch)).toBeGreaterThan(50);
   expect(t.vkpn(['--config', 'frames:1', line], { VKPN_MEMORY_LIMIT: '60' })).toMatchObject({ status: 0 });
   const hopeless = t.vkpn(['--config', 'param:cnngenin:01:batch:4', 'param:kpn-t:01:width:128'], { VKPN_MEMORY_LIMIT: '1' });

@@ -341,7 +341,8 @@ test('memory stays as it is, however many pictures go by', async () => {
   const child = spawnSync(process.execPath, ['watch.mjs'], { cwd: dir, encoding: 'utf8' });
   expect(child.stderr).toBe('');
   const rss = JSON.parse(withoutBanner(child.stdout)) as number[];
-  const most = (from: number, to: number): number => Math.max(...rss.slice(from, to));
-  expect(most(0, 136)).toBeLessThan(1000);
-  expect(most(90, 136) - most(10, 50)).toBeLessThan(150);
+  // Of some frames the middle: how many pictures are being decoded at once, and when memory is given back, is chance.
+  const middle = (from: number, to: number): number => rss.slice(from, to).sort((a, b) => a - b)[(to - from) >> 1]!;
+  expect(Math.max(...rss)).toBeLessThan(1000);
+  expect(middle(96, 136) - middle(16, 56)).toBeLessThan(150);
 });

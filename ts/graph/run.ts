@@ -179,7 +179,7 @@ async function withBatchHint(error: GpuError, checked: CheckedGraph, options: Ru
     const line = `param:${batched.key}:batch:${batch}`;
     const smaller = await checkGraph({ ...options, config: [...(options.config ?? []), line], onWarning: () => undefined });
     if (shortage(makePlan(smaller.run, device.info, options), device, SURE) === undefined)
-      return new GpuError(error.code, error.message, { cause: error, hint: `a batch of ${batch} fits: ${line}` });
+      return new GpuError(error.code, error.message, { cause: error, hint: `a batch of ${batch} fits: ${line} (vkpn train: --batch ${batch})` });
   }
   return new GpuError(error.code, error.message, { cause: error, hint: `not even a batch of 1 fits: ${error.hint ?? ''}` });
 }
