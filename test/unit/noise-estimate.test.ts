@@ -68,6 +68,17 @@ test('channels with noise of their own are told apart, equal ones are not', () =
   found.channels!.forEach((ab, c) => expect(worst(ab, own[c]!, [0, 0.6])).toBeLessThan(0.08));
 });
 
+test('noise that the channels share shows in the luminance', () => {
+  const truth = noise(0.01, 0.03);
+  const clean = chart(steps);
+  const own = addNoise(clean, truth, 13);
+  // The noise of green, in all channels.
+  const shared: Picture = { ...own, rgba: own.rgba.map((x, i) => (i % 4 === 3 ? x : own.rgba[i - (i % 4) + 1]!)) };
+  const squares = 0.2627002 ** 2 + 0.6779981 ** 2 + 0.0593017 ** 2;
+  expect(Math.abs(estimateNoise(own).luminance! - 1)).toBeLessThan(0.03);
+  expect(Math.abs(estimateNoise(shared).luminance! * squares - 1)).toBeLessThan(0.03);
+});
+
 test.each([[false, 'bt2020'], [true, 'sRGB']] as const)('what is cut off at black and white does not count; of a file for screens: %p', (display, primaries) => {
   const truth = noise(0.01, 0.03);
   const { width, height, rgba } = addNoise(chart([0, 0.003, 0.01, 0.1, 0.2, 0.4, 0.8, 0.97, 1]), truth, 4);

@@ -1,8 +1,7 @@
 // `vkpn denoise --noise`: what the option says, and the noise of a picture by it.
 
 import { InputError } from '../errors.js';
-import { rec2020Luminance } from '../formats/colour.js';
-import { estimateFrom, samplePixels, type NoiseAb, type NoiseOptions, type NoiseSamples } from '../noise/estimate.js';
+import { estimateFrom, forNetwork, samplePixels, type NoiseOptions, type NoiseSamples } from '../noise/estimate.js';
 import { namedProfile, profileFor } from '../noise/profiles.js';
 import { inWorker } from '../pictures/pool.js';
 import type { FileKind } from '../pictures/read.js';
@@ -71,17 +70,6 @@ async function samples({ width, height, pixels }: NoisyPicture, options: NoiseOp
   }));
 }
 
-/**
- * One (a, b) for channels with noise of their own: that of equal channels whose luminance has the same noise, which is what the network knows of it
- * (SPEC section 1.3). docs/denoise.md has what was measured.
- */
-function common({ a, b, channels }: NoiseAb & { channels?: readonly NoiseAb[] | undefined }): NoiseAb {
-  if (!channels) return { a, b };
-  const squares = rec2020Luminance.map((x) => x * x);
-  const mean = (of: (c: NoiseAb) => number): number => squares.reduce((sum, w, c) => sum + w * of(channels[c]!), 0) / squares.reduce((sum, w) => sum + w, 0);
-  return { a: mean((c) => c.a), b: mean((c) => c.b) };
-}
-
 /** The kind of noise that profiles tell apart. */
 const kindOf = (file: FileKind): 'display' | 'linear' | 'raw' => (file === 'raw' ? 'raw' : file === 'pfm' || file === 'exr' ? 'linear' : 'display');
 
@@ -94,7 +82,7 @@ export async function noiseOf(choice: NoiseChoice, picture: NoisyPicture): Promi
   if (choice.kind === 'given') return { a: choice.a, b: choice.b, from: 'given', doubt: '' };
   const kind = kindOf(picture.file);
   const saved = choice.kind === 'named' ? await namedProfile(choice.name, picture.iso) : await profileFor(picture.camera, picture.iso, kind);
-  if (saved) return { ...common(saved), from: `profile ${saved.from}`, doubt: saved.kind === kind ? '' : `the profile was measured on ${saved.kind} pictures, this one is ${kind}` };
+  if (saved) return { a: saved.a, b: saved.b, from: `profile ${saved.from}`, doubt: saved.kind === kind ? '' : `the profile was measured on ${saved.kind} pictures, this one is ${kind}` };
   const e = estimateFrom(await samples(picture, kind === 'display' ? { display: true } : {}));
-  return { ...common(e), from: 'estimated', doubt: e.reason };
+  return { ...forNetwork(e), from: 'estimated', doubt: e.reason };
 }

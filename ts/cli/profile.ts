@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import { InputError } from '../errors.js';
 import { checkWritable, writeAtomic } from '../files.js';
-import { estimateFrom, noiseVariance, sampleNoise, type NoiseAb, type NoiseEstimate, type NoiseSamples } from '../noise/estimate.js';
+import { estimateFrom, forNetwork, noiseVariance, sampleNoise, type NoiseAb, type NoiseEstimate, type NoiseSamples } from '../noise/estimate.js';
 import { checkName, describe, type NoiseKind, profilesFile, removeProfile, savedProfiles, type SavedProfile, saveProfile } from '../noise/profiles.js';
 import { listPictures, openPicture } from '../pictures/read.js';
 import { Log } from './log.js';
@@ -105,7 +105,7 @@ async function manage(paths: readonly string[], flags: ProfileFlags): Promise<vo
 function toProfile(name: string, groups: readonly (Group & { estimate: NoiseEstimate })[]): SavedProfile {
   const { camera, kind } = groups[0]!;
   const measured = new Date().toISOString().slice(0, 10);
-  const points = groups.map(({ iso, files, estimate: { a, b, channels } }) => ({ ...(iso === undefined ? {} : { iso }), a, b, ...(channels ? { channels } : {}), pictures: files.length, measured }));
+  const points = groups.map(({ iso, files, estimate }) => ({ ...(iso === undefined ? {} : { iso }), ...forNetwork(estimate), ...(estimate.channels ? { channels: estimate.channels } : {}), pictures: files.length, measured }));
   return { name, ...(camera === undefined ? {} : { camera }), kind, points };
 }
 
@@ -185,11 +185,12 @@ function report(g: Group & { estimate: NoiseEstimate }): string {
   const e = g.estimate;
   const counted = e.levels.filter((l) => l.weight > 0.1).length;
   const lines = [
-    `${title(g)}: --noise ${pair(e)}`,
+    `${title(g)}: --noise ${pair(forNetwork(e))}`,
     `  a ${Number(e.a.toPrecision(5))}, b ${Number(e.b.toPrecision(5))}: sigma ${sigma(e, 0)} at 0, ${sigma(e, 0.18)} at 0.18, ${sigma(e, 1)} at 1`,
     `  from ${g.files.length} picture${g.files.length === 1 ? '' : 's'}, ${e.patches} flat patches with means of ${e.range[0].toFixed(3)} to ${e.range[1].toFixed(3)}, ${counted} of ${e.levels.length} levels, residual ${percent(e.residual)}`,
   ];
   if (e.channels) lines.push(`  red ${pair(e.channels[0])}, green ${pair(e.channels[1])}, blue ${pair(e.channels[2])}`);
+  if (forNetwork(e).b !== e.b || forNetwork(e).a !== e.a) lines.push(`  the luminance has ${e.luminance!.toFixed(2)} times the noise of independent channels with these a and b: --noise has it`);
   if (e.correlation !== undefined) lines.push(`  means of 2x2 pixels: ${e.correlation.toFixed(2)} times the noise that white noise has there`);
   lines.push(e.reliable ? '  reliable' : `  not reliable: ${e.reason}`);
   return lines.join('\n');

@@ -5,7 +5,7 @@
 // has the reasons and measurements.
 
 import { InputError } from '../errors.js';
-import { convertPrimaries } from '../formats/colour.js';
+import { convertPrimaries, rec2020Luminance } from '../formats/colour.js';
 import { fromHalf } from '../formats/half.js';
 import { meanBelow } from './chi2.js';
 import { evaluate, fitLine, type Line, type Point, startLine } from './line.js';
@@ -40,6 +40,11 @@ export interface LevelOfNoise {
 export interface NoiseEstimate extends NoiseAb {
   /** Red, green, blue by themselves, where they differ by more than chance and a tenth; else undefined. */
   channels: readonly [NoiseAb, NoiseAb, NoiseAb] | undefined;
+  /**
+   * The luminance's noise over that of independent channels of this (a, b): 1 for white noise, more where channels have noise of their own or share it, as after
+   * a JPEG's colour was halved. See forNetwork. Undefined: not measured.
+   */
+  luminance: number | undefined;
   /** Root mean square of (variance found / variance of the fit - 1) over the points that count. */
   residual: number;
   /** The least and largest mean among the points that count. */
@@ -86,6 +91,8 @@ interface Values {
   coarse: Float64Array;
   fine: Float64Array;
   spectrum: Float32Array;
+  /** Fine energy of the luminance: entry i / 3 is of the patch of which value i is the first channel. */
+  luminance: Float64Array;
   /** Distance of the patch's mean from the nearest end of the values. */
   room: Float64Array;
   /** 1: pixels are at that end. */
@@ -96,12 +103,13 @@ interface Values {
 function collect(pictures: readonly Patches[], clipGain: readonly number[]): Values {
   const total = pictures.reduce((n, p) => n + 3 * p.count, 0);
   const make = (): Float64Array => new Float64Array(total);
-  const out: Values = { count: total, channel: new Uint8Array(total), mean: make(), around: make(), signal: make(), coarse: make(), fine: make(), spectrum: new Float32Array(total * FINE), room: make(), touches: new Uint8Array(total) };
+  const out: Values = { count: total, channel: new Uint8Array(total), mean: make(), around: make(), signal: make(), coarse: make(), fine: make(), spectrum: new Float32Array(total * FINE), luminance: new Float64Array(total / 3), room: make(), touches: new Uint8Array(total) };
   let at = 0;
   for (const p of pictures) {
     const n = 3 * p.count;
     for (const key of ['mean', 'around', 'coarse', 'fine'] as const) out[key].set(p[key].subarray(0, n), at);
     out.spectrum.set(p.spectrum.subarray(0, n * FINE), at * FINE);
+    out.luminance.set(p.luminance.subarray(0, p.count), at / 3);
     for (let i = 0; i < n; i += 3) {
       const room = Math.min(...[0, 1, 2].map((c) => roomOf(p, i + c, c) / clipGain[c]!));
       const touches = [0, 1, 2].some((c) => touchesEnd(p, i + c, c)) ? 1 : 0;
@@ -175,6 +183,11 @@ function flat(v: Values, bin: Uint32Array, line: Line | undefined): Uint32Array 
 function centre(v: Values, chosen: Uint32Array, line: Line, freedom: number): { ratio: number; count: number } {
   const ratios = pick(v.fine, chosen);
   for (let k = 0; k < ratios.length; k++) ratios[k]! /= Math.max(evaluate(line, v.signal[chosen[k]!]!), TINY);
+  return centreOf(ratios, freedom);
+}
+
+/** The mean of mean squares of so many degrees of freedom, without those that structure made larger. Sorts them. */
+function centreOf(ratios: Float64Array, freedom: number): { ratio: number; count: number } {
   ratios.sort();
   let ratio = quantile(ratios, 0.5);
   let count = ratios.length;
@@ -382,8 +395,9 @@ export function estimateFrom(samples: readonly NoiseSamples[]): NoiseEstimate {
   const { used, range } = usedOf(found);
   const residual = Math.sqrt(used.reduce((s, l) => s + (l.variance / Math.max(evaluate(found.line, l.mean), TINY) - 1) ** 2, 0) / Math.max(1, used.length));
   const reason = judge(found, residual);
+  const luminance = luminanceOf(v, found.line);
   return {
-    ...toAb(found.line), channels: ownChannels(v, found.line), residual, range,
+    ...toAb(found.line), channels: ownChannels(v, found.line), luminance, residual, range,
     patches: used.reduce((s, l) => s + l.patches, 0), correlation: correlationOf(collect(samples.map((s) => s.half), clipGain), found), reliable: reason === '', reason, levels: found.levels,
   };
 }
@@ -392,6 +406,33 @@ export function estimateFrom(samples: readonly NoiseSamples[]): NoiseEstimate {
 function still(v: Values): Fit {
   if (v.fine.some((f, i) => f <= TINY && v.touches[i] === 0)) return { line: { offset: 0, slope: 0 }, levels: [], structure: 0, cut: false };
   throw new InputError('NOISE_CLIPPED', 'no part of the picture is clear of black and white: its noise can not be measured', { hint: 'Give the noise by hand, or measure it on another picture of the same camera and ISO.' });
+}
+
+/** What the network is to be told of this noise: that of the luminance where it is off by more than a tenth. */
+export function forNetwork({ a, b, luminance = 1 }: Pick<NoiseEstimate, 'a' | 'b' | 'luminance'>): NoiseAb {
+  return Math.abs(luminance - 1) > 0.1 ? { a: a * luminance, b: b * luminance } : { a, b };
+}
+
+const SQUARES = rec2020Luminance.map((x) => x * x);
+
+/** See NoiseEstimate. */
+function luminanceOf(v: Values, line: Line): number | undefined {
+  setSignal(v, line);
+  const flat: { coarse: number; ratio: number }[] = [];
+  for (let i = 0; i < v.count; i += 3) {
+    if (v.touches[i] !== 0) continue;
+    let [coarse, expected] = [0, 0];
+    for (let c = 0; c < 3; c++) {
+      const noise = Math.max(evaluate(line, v.signal[i + c]!), TINY);
+      coarse = Math.max(coarse, v.coarse[i + c]! / noise);
+      expected += SQUARES[c]! * noise;
+    }
+    flat.push({ coarse, ratio: v.luminance[i / 3]! / expected });
+  }
+  flat.sort((p, q) => p.coarse - q.coarse);
+  const few = Math.max(32, flat.length / 20);
+  const ratios = Float64Array.from(flat.filter((p, n) => p.coarse <= 1.5 || n < few), (p) => p.ratio);
+  return ratios.length < 32 ? undefined : centreOf(ratios, FINE).ratio;
 }
 
 /** See NoiseEstimate; `v` of means of 2x2 pixels. */

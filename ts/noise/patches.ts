@@ -1,7 +1,7 @@
 // Small patches of a picture, taken apart by an 8x8 cosine transform: the mean, and the energy of coarse and of fine structure. The
 // transform is orthonormal: white noise of variance v has the energy v in each of its coefficients, independently.
 
-import type { Matrix } from '../formats/colour.js';
+import { rec2020Luminance, type Matrix } from '../formats/colour.js';
 
 /** Side of a patch, pixels of its scale. */
 export const SIDE = 8;
@@ -25,6 +25,8 @@ export interface Patches {
   fine: Float64Array;
   /** Squares of the fine coefficients, FINE a channel. */
   spectrum: Float32Array;
+  /** As `fine`, of the luminance: entry n. */
+  luminance: Float64Array;
   /** The patch's mean by `clipMatrix`, and its least and largest pixel by it. */
   clipMean: Float64Array;
   min: Float64Array;
@@ -134,7 +136,7 @@ export function measurePatches(picture: LinearPicture, { most, scale = 1, clipMa
   const side = SIDE * scale;
   const { x, y } = width < side || height < side ? { x: [], y: [] } : layPatches(width, height, side, most);
   const make = (): Float64Array => new Float64Array(3 * x.length);
-  const out = { count: 0, mean: make(), around: make(), coarse: make(), fine: make(), spectrum: new Float32Array(3 * FINE * x.length), clipMean: make(), min: make(), max: make() };
+  const out = { count: 0, mean: make(), around: make(), coarse: make(), fine: make(), spectrum: new Float32Array(3 * FINE * x.length), luminance: new Float64Array(x.length), clipMean: make(), min: make(), max: make() };
   const low = [new End(1), new End(1), new End(1)];
   const high = [new End(-1), new End(-1), new End(-1)];
   const patch = [0, 1, 2].map(() => new Float64Array(SIDE * SIDE));
@@ -145,6 +147,7 @@ export function measurePatches(picture: LinearPicture, { most, scale = 1, clipMa
       analyse(patch[c]!, scale * scale, 3 * out.count + c, out);
       out.around[3 * out.count + c] = meanAround(picture, x[n]!, y[n]!, side, c) ?? out.mean[3 * out.count + c]!;
     }
+    out.luminance[out.count] = luminanceOf(patch, scale * scale);
     out.count++;
   }
   return { ...out, ends: low.map((l, c) => ({ low: l.found(), high: high[c]!.found() })) };
@@ -179,6 +182,14 @@ function meanAround({ width, height, rgba }: LinearPicture, x: number, y: number
     }
   }
   return count > 0 && Number.isFinite(sum) ? sum / count : undefined;
+}
+
+/** Of a patch's transformed channels. */
+function luminanceOf(patch: readonly Float64Array[], gain: number): number {
+  const [r, g, b] = patch as [Float64Array, Float64Array, Float64Array];
+  let sum = 0;
+  for (const i of fineIndices) sum += (rec2020Luminance[0] * r[i]! + rec2020Luminance[1] * g[i]! + rec2020Luminance[2] * b[i]!) ** 2;
+  return (gain * sum) / FINE;
 }
 
 type Arrays = Pick<Patches, 'count' | 'mean' | 'coarse' | 'fine' | 'spectrum' | 'clipMean' | 'min' | 'max'>;
