@@ -4,10 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { loadSpirv } from '../../ts/gpu/index.js';
 import { runGraph } from '../../ts/graph/run.js';
-import { PRESETS, type ModelSpec } from '../../ts/model/spec.js';
+import { PRESETS, weightsText, type ModelSpec } from '../../ts/model/spec.js';
 import { modules } from '../../ts/modules/index.js';
 import { readState } from '../../ts/modules/kpn-t/state.js';
 import type { KpnT } from '../../ts/modules/kpn-t/kpn-t.js';
+import { readWeights } from '../../ts/quality/denoiser.js';
 import { packageRoot } from '../../ts/root.js';
 import { useDevice } from './gpu-harness.js';
 
@@ -39,4 +40,11 @@ test.each(['photo', 'best'] as const)('train-%s.cfg: trains the preset; the same
   expect(updates).toBeGreaterThan(0);
   expect((await run(preset)).bytes.equals(bytes)).toBe(true);
   expect((await run(preset, ['param:cnngenin:01:seed:2'])).bytes.equals(bytes)).toBe(false);
+});
+
+test.each(['photo', 'best'] as const)('weights/%s.lut: of the preset, trained by a graph that says what train-%s.cfg says', async (preset) => {
+  const lines = (...path: string[]): string[] => readFileSync(join(packageRoot, ...path), 'utf8').split('\n').filter((line) => !line.startsWith('#')).map((line) => line.replace('../examples/', ''));
+  expect(lines('weights', `${preset}.cfg`)).toEqual(lines('examples', `train-${preset}.cfg`));
+  const { shape } = await readWeights(join(packageRoot, 'weights', `${preset}.lut`));
+  expect(shape.text).toBe(weightsText(PRESETS[preset]));
 });

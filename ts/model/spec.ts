@@ -54,7 +54,7 @@ export const PRESETS = {
   classic,
   wide: { ...classic, width: 64, layers: 6 },
   photo: { ...classic, context: 'norm', sharp: 1, ablend: 'sigmoid', loss: 'even' },
-  best: { ...classic, width: 64, layers: 3, context: 'guide', sharp: 1, ablend: 'sigmoid', loss: 'even' },
+  best: { ...classic, width: 64, layers: 6, context: 'guide', sharp: 1, ablend: 'sigmoid', loss: 'even' },
 } as const satisfies Record<string, ModelSpec>;
 export type Preset = keyof typeof PRESETS;
 
