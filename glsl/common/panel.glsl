@@ -1,8 +1,6 @@
 // A panel: the W channels of the pixels that a subgroup (cooperative matrices) or an invocation (plain) holds while it takes
 // them through the layers. Kernels put a pixel's channels in, multiply by matrices, and get channels out:
 //
-//   panelBegin()               kernels that keep nothing of the layers, first of all; panelNext() then takes the next of a workgroup's
-//                              batches of pixels, or says that there is none
 //   uint panelSelect(turn)     put and get are now about this invocation's pixel of turn 0..TURNS-1; its index in the batch
 //   panelPut4(i, v)            its channels 4i..4i+3
 //   vec4 panelGet4(i)

@@ -23,13 +23,7 @@ const uint MS = PIXELS / TILE_M, KS = WIDTH / TILE_K; // tiles
 
 #ifdef RESIDENT
 const uint STAGE = WIDTH * PITCH, SLAB = SUBGROUPS * PIXELS * PITCH; // a layer's weights, all panels
-// A workgroup may work on several batches of pixels, one after the other: then all weights stay in shared memory (WHOLE). Else two layers' take
-// the slab's place while the panels are in registers.
-layout(constant_id = 17) const uint RUNS = 1;
-const bool WHOLE = STAGE_ROWS == LAYERS * WIDTH + OUTPUTS;
-const uint STAGES = WHOLE ? SLAB : 0, STAGES_END = STAGES + (WHOLE ? STAGE_ROWS * PITCH : 2 * STAGE);
-shared uvec4 slab[SLAB > STAGES_END ? SLAB : STAGES_END];
-uint stageOf(uint layer) { return STAGES + (WHOLE ? layer : layer % 2) * STAGE; }
+shared uvec4 slab[SLAB > 2 * STAGE ? SLAB : 2 * STAGE]; // while the panels are in registers, it has two layers' weights
 #else
 shared uvec4 slab[SUBGROUPS * PIXELS * PITCH];
 shared uvec4 stage[WIDTH * COLUMN_PITCH]; // no less than STAGE_ROWS * PITCH
@@ -37,7 +31,7 @@ shared uvec4 stage[WIDTH * COLUMN_PITCH]; // no less than STAGE_ROWS * PITCH
 
 uint panelLane;   // pixel of the panel that put and get are about
 uint slabBase() { return gl_SubgroupID * PIXELS * PITCH; }
-#if defined(PANEL_BLOCKS) || defined(RESIDENT) // of pixels, several a workgroup
+#ifdef PANEL_BLOCKS // of pixels, several a workgroup
 uint panelBlock;
 #else
 #define panelBlock gl_WorkGroupID.x
@@ -78,7 +72,6 @@ MatrixA resident[MS * KS];
 uvec4 ahead[(WIDTH * WORDS + SUBGROUPS * SUBGROUP - 1) / (SUBGROUPS * SUBGROUP)];
 
 void readAhead(uint base, uint rows) {
-  if (WHOLE) return;
   UNROLL for (uint k = 0; k < ahead.length(); ++k) {
     uint i = k * SUBGROUP * SUBGROUPS + gl_LocalInvocationIndex;
     if (i < rows * WORDS) ahead[k] = weights[base / 8 + i];
@@ -86,32 +79,19 @@ void readAhead(uint base, uint rows) {
 }
 
 void placeAhead(uint layer, uint rows) {
-  if (WHOLE) return;
   UNROLL for (uint k = 0; k < ahead.length(); ++k) {
     uint i = k * SUBGROUP * SUBGROUPS + gl_LocalInvocationIndex;
-    if (i < rows * WORDS) slab[stageOf(layer) + i / WORDS * PITCH + i % WORDS] = ahead[k];
+    if (i < rows * WORDS) slab[layer % 2 * STAGE + i / WORDS * PITCH + i % WORDS] = ahead[k];
   }
   barrier();
 }
-
-void panelBegin() {
-  panelBlock = gl_WorkGroupID.x * RUNS;
-  if (!WHOLE) return;
-  UNROLL for (uint k = 0; k < STAGE_ROWS * WORDS; k += SUBGROUP * SUBGROUPS) {
-    uint i = k + gl_LocalInvocationIndex;
-    if (i < STAGE_ROWS * WORDS) slab[STAGES + i / WORDS * PITCH + i % WORDS] = weights[i];
-  }
-  barrier();
-}
-
-bool panelNext() { return ++panelBlock % RUNS != 0; }
 
 #define RESIDENT_PRODUCT(sum, layer, first, n) \
   SUMS(sum, SOME); \
   UNROLL for (uint m = 0; m < SOME; ++m) sumClear(sum[m]); \
   UNROLL for (uint k = 0; k < KS; ++k) { \
     MatrixB b; \
-    matrixLoad(b, slab, stageOf(layer) + (n) * TILE_N * PITCH + k * TILE_K / 8, PITCH, COLUMNS); \
+    matrixLoad(b, slab, (layer) % 2 * STAGE + (n) * TILE_N * PITCH + k * TILE_K / 8, PITCH, COLUMNS); \
     UNROLL for (uint m = 0; m < SOME; ++m) sumAdd(sum[m], resident[((first) + m) * KS + k], b); \
   }
 
@@ -123,7 +103,7 @@ void panelLayer(uint base) {
     UNROLL for (uint m = 0; m < MS; ++m)
       UNROLL for (uint k = 0; k < KS; ++k)
         matrixLoad(resident[m * KS + k], slab, slabBase() + m * TILE_M * PITCH + k * TILE_K / 8, PITCH, ROWS);
-    if (!WHOLE) barrier();
+    barrier();
     placeAhead(0, WIDTH);
   }
   uint rows = layer + 1 < LAYERS ? WIDTH : OUTPUTS; // of the next one
@@ -149,16 +129,13 @@ void panelMul(uint base, uint rows) {
       RESIDENT_PRODUCT(sum, base / (WIDTH * WIDTH), first, n)
       UNROLL for (uint m = 0; m < SOME; ++m) sumHalf(rounded[n * MS + first + m], sum[m]);
     }
-  if (!WHOLE) barrier(); // they take the place of weights
+  barrier(); // they take the place of weights
   UNROLL for (uint n = 0; n < rows / TILE_N; ++n)
     UNROLL for (uint m = 0; m < MS; ++m)
       matrixStore(rounded[n * MS + m], slab, slabBase() + m * TILE_M * PITCH + n * TILE_N / 8, PITCH);
   subgroupBarrier();
 }
 #else
-void panelBegin() {}
-bool panelNext() { return false; }
-
 void stageRows(uint base, uint rows) {
   barrier();
   UNROLL for (uint k = 0; k < rows * WORDS; k += SUBGROUP * SUBGROUPS) {

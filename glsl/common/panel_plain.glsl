@@ -22,9 +22,6 @@ shared vec4 stage[STAGE_ROWS * QUADS];
 // They work on the last pixel again.
 uint panelSelect(uint turn) { return min(PANEL_FIRST + gl_GlobalInvocationID.x, PANEL_END - 1); }
 
-#define panelBlock gl_WorkGroupID.x
-void panelBegin() {}
-bool panelNext() { return false; }
 void panelPut4(uint i, vec4 v) { panel[i] = v; }
 vec4 panelGet4(uint i) { return panel[i]; }
 

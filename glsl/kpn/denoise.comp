@@ -48,7 +48,7 @@ shared uvec2 whole[COMBINE == PREDIFF ? NEAR : 1]; // under prediff: M
 shared uvec2 guide[CONTEXT == GUIDED ? NEAR : 1];  // the coarser O enlarged, where push.guided
 shared uvec2 coarse[COARSE];
 
-ivec2 corner() { return win.place[push.level].xy + ivec2(panelBlock, gl_WorkGroupID.y) * ivec2(TILE_W, TILE_H); } // the tile's first pixel
+ivec2 corner() { return win.place[push.level].xy + ivec2(gl_WorkGroupID.xy) * ivec2(TILE_W, TILE_H); } // the tile's first pixel
 ivec2 coarseCorner() { return ((corner() - REACH) >> 1) - 1; }
 
 // up2 of what is in `coarse`, at a pixel of this level (SPEC 1.6).
@@ -122,7 +122,7 @@ vec3 guideAt(uint p) { return push.guided != 0 ? unpackTexel(guide[p]).rgb : mip
 #include "kpn/kernel.glsl"
 
 ivec2 inTile(uint turn) {
-  int n = int(panelSelect(turn) - panelBlock * uint(TILE_W * TILE_H));
+  int n = int(panelSelect(turn) - gl_WorkGroupID.x * uint(TILE_W * TILE_H));
   return ivec2(n % TILE_W, n / TILE_W);
 }
 
@@ -170,7 +170,7 @@ void finish(ivec2 t) {
 #define NO_STORE(at, word)
 #define ACTIVE(v, at) greaterThan(v, vec4(0))
 
-void tile() {
+void main() {
   gather();
   UNROLL for (uint turn = 0; turn < TURNS; ++turn) putContext(pixelAt(inTile(turn)));
   PANEL_KEEP(NO_STORE, 0, WIDTH)
@@ -181,13 +181,4 @@ void tile() {
   panelMul(LAYERS * WIDTH * WIDTH, OUTPUTS);
   PANEL_KEEP(NO_STORE, 0, OUTPUTS)
   UNROLL for (uint turn = 0; turn < TURNS; ++turn) finish(inTile(turn));
-}
-
-void main() {
-  panelBegin();
-  [[dont_unroll]] for (bool more = true; more;) {
-    tile();
-    more = panelNext() && int(panelBlock) * TILE_W < win.memory[push.level].x;
-    if (more) barrier(); // the next one's pixels take the place of this one's
-  }
 }

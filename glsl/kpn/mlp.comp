@@ -41,7 +41,7 @@ layout(set = 0, binding = 3) writeonly buffer Out { WORD kept[]; };         // (
 #define STORE_OUT(at, word) kept[at] = word
 #define ACTIVE(v, at) greaterThan(v, vec4(0))
 
-void forward() {
+void main() {
   PANEL_LOAD(LOAD_X, 0, WIDTH)
   [[unroll]] for (uint l = 0; l < LAYERS; ++l) {
     panelLayer(l * WIDTH * WIDTH);
@@ -49,14 +49,4 @@ void forward() {
   }
   panelMul(LAYERS * WIDTH * WIDTH, OUTPUTS);
   PANEL_KEEP(STORE_OUT, 0, OUTPUTS)
-}
-
-void main() {
-#ifdef INFER
-  panelBegin();
-  [[dont_unroll]] do forward();
-  while (panelNext());
-#else
-  forward();
-#endif
 }

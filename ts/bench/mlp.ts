@@ -98,7 +98,7 @@ export class MlpBatch {
     const layers = panelLaunch(path, device.info, spec, m.width, pixels, MANY);
     const halfSums = path.name !== 'plain' && path.tile.halfSums === true;
     if (!train) {
-      const infer = inferenceLaunch(path, device.info, spec, pixels, MANY);
+      const infer = inferenceLaunch(path, device.info, spec, m.width, pixels, MANY);
       const program = device.program([this.dispatch('kpn/mlp', { ...infer, variant: `infer.${infer.variant}` }, [this.geometry, weights, this.act, this.out])], 'inference');
       return new MlpRun(this.network, pixels, program, ['mlp'], { K: this.out }, [weights], halfSums);
     }

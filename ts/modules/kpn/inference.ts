@@ -5,7 +5,7 @@ import type { BuildContext, NodeDesc, PlanBuffer, Port } from '../../graph/types
 import { partsOf, weightCount, type ModelSpec } from '../../model/spec.js';
 import { needsDown, nodeAdder, push, r, w, type Use } from './nodes.js';
 import { specOf } from './options.js';
-import { choosePath, inferenceLaunch, pixelsPerGroup, type InferenceLaunch, type Launch } from './path.js';
+import { choosePath, inferenceLaunch, pixelsPerGroup, type Launch } from './path.js';
 import type { WindowLevel } from './window.js';
 
 /** What inference reads and writes; pictures (tile, y, x), rgba. */
@@ -25,24 +25,10 @@ export function addInference(ctx: BuildContext, m: ModelSpec, levels: readonly W
   new Inference(ctx, m, levels, ports).add();
 }
 
-/** The tile that a workgroup makes at a time, of so many pixels. */
-function tileOf(pixels: number): [width: number, height: number] {
-  const width = pixels < 128 ? Math.min(8, pixels) : 16;
-  return [width, pixels / width];
-}
-
-/** Shared memory for what the pixels of a tile see (denoise.comp: near, whole, guide, coarse). */
-function nearBytes(m: ModelSpec, width: number, height: number): number {
-  const halo = m.context === 'window' ? 4 : m.context === 'wnorm' ? 3 : 2;
-  const [detail, guided] = [m.combine === 'prediff', m.context === 'guide'];
-  const reach = detail || guided ? halo : 0;
-  return 8 * ((1 + Number(detail) + Number(guided)) * (width + 2 * halo) * (height + 2 * halo) + (width / 2 + reach + 3) * (height / 2 + reach + 3) + 2);
-}
-
 class Inference {
   private readonly cpu: boolean;
   private readonly spec: Launch['spec'];
-  private readonly layers: InferenceLaunch;
+  private readonly layers: Launch;
   private readonly tileSize: readonly [width: number, height: number];
   private readonly tiles: number;
   private readonly single: number;
@@ -65,8 +51,10 @@ class Inference {
     this.spec = specOf(m, this.cpu ? 256 : 64, { packRounds: this.cpu });
     const path = choosePath(device, ctx.params.string('path'), (text) => ctx.warn(text));
     // Built for the whole picture, so that a window's results are its, bit by bit.
-    this.layers = inferenceLaunch(path, device, this.spec, this.tiles * levels.slice(0, m.levels).reduce((sum, { full }) => sum + full.width * full.height, 0), ctx.frames, (n) => nearBytes(m, ...tileOf(n)));
-    this.tileSize = tileOf(pixelsPerGroup(path, this.layers));
+    this.layers = inferenceLaunch(path, device, this.spec, m.width, this.tiles * levels.slice(0, m.levels).reduce((sum, { full }) => sum + full.width * full.height, 0), ctx.frames, 11 * 1024);
+    const pixels = pixelsPerGroup(path, this.layers);
+    const width = pixels < 128 ? Math.min(8, pixels) : 16;
+    this.tileSize = [width, pixels / width];
     this.window = { buffer: ports.window, access: 'r', kind: 'uniform' };
     this.mips = levels.map((_, i) => (i === 0 ? ports.input.buffer : this.picture(`M ${i}`, i)));
     const count = weightCount(m);
@@ -99,12 +87,11 @@ class Inference {
   private denoise(i: number, below: PlanBuffer | undefined, result: PlanBuffer, filtered: boolean): void {
     const { width, height } = this.levels[i]!;
     const [tileWidth, tileHeight] = this.tileSize;
-    const { runs, ...launch } = this.layers;
     const image = this.mips[i]!;
     const smaller = this.m.combine === 'prediff' ? this.mips[i + 1]! : image; // bound, but not looked at
     this.ctx.node({
-      label: `denoise ${i}`, kernel: 'kpn/denoise', ...launch, spec: { ...launch.spec, 28: tileWidth, 29: tileHeight },
-      groups: [Math.ceil(width / tileWidth / runs), Math.ceil(height / tileHeight), this.tiles],
+      label: `denoise ${i}`, kernel: 'kpn/denoise', ...this.layers, spec: { ...this.layers.spec, 28: tileWidth, 29: tileHeight },
+      groups: [Math.ceil(width / tileWidth), Math.ceil(height / tileHeight), this.tiles],
       uses: [this.window, r(image), r(smaller), r(below ?? image), r(this.weights), w(result)],
       push: push(i, this.singleAt(i), below && !filtered ? 1 : 0, filtered ? 1 : 0, this.m.context === 'guide' && i < this.m.levels - 1 ? 1 : 0),
     });

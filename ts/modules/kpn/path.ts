@@ -118,41 +118,23 @@ export function panelLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spe
   };
 }
 
-/** A launch of a kernel that keeps nothing of the layers. */
-export interface InferenceLaunch extends Launch {
-  /** Batches of pixels a workgroup works on, one after the other. */
-  runs: number;
-}
-
 /**
  * As panelLaunch, of kernels that keep nothing of the layers (mlp's infer, denoise): where matrices of sums can be made operands, the panel
- * stays in registers between layers (panel_coop.glsl), and where there are pixels enough the weights in shared memory. `besides`: shared memory
- * that they need for themselves, in bytes, by the pixels of a workgroup. What a pixel comes to doesn't depend on `pixels`.
+ * stays in registers between layers (panel_coop.glsl). `besides`: shared memory they need for themselves, in bytes.
  */
-export function inferenceLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], pixels: number, frames: number, besides: (groupPixels: number) => number = () => 0): InferenceLaunch {
-  const { 1: width, 2: layers, 12: outputs } = spec as Record<number, number>;
-  const launch = { ...panelLaunch(path, info, spec, width!, pixels, frames), runs: 1 };
+export function inferenceLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, pixels: number, frames: number, besides = 0): Launch {
+  const launch = panelLaunch(path, info, spec, width, pixels, frames);
   if (path.name === 'plain' || !path.tile.converts || info.type === 'cpu') return launch;
   const subgroup = subgroupOf(info);
   const panel = Math.max(path.tile.m, subgroup);
   const perGroup = 4;
-  const slab = perGroup * panel;
-  const all = layers! * width! + outputs!;
-  const most = Math.min(MOST_RUNS, Math.floor(pixels / slab / ENOUGH_GROUPS));
-  const whole = most > 1 && besides(slab) + (slab + all) * pitch(width!) <= WHOLE_BYTES;
-  const bytes = besides(slab) + (whole ? slab + all : Math.max(slab, 2 * width!)) * pitch(width!);
+  const bytes = besides + Math.max(perGroup * panel, 2 * width) * pitch(width);
   if (bytes > info.limits.maxComputeSharedMemorySize || perGroup * subgroup > info.limits.maxComputeWorkGroupInvocations) return launch;
-  const runs = whole ? most : 1;
   return {
-    variant: 'khr.resident', spec: { ...spec, ...tileSpec(info, path.tile, perGroup), 17: runs, 23: panel, 24: whole ? all : width! },
-    groups: [Math.ceil(pixels / (slab * runs)), 1, 1], runs, ...subgroups(info),
+    variant: 'khr.resident', spec: { ...spec, ...tileSpec(info, path.tile, perGroup), 23: panel, 24: width },
+    groups: [Math.ceil(pixels / (panel * perGroup)), 1, 1], ...subgroups(info),
   };
 }
-const MOST_RUNS = 8;
-/** Workgroups that keep a GPU busy to the end. */
-const ENOUGH_GROUPS = 2048;
-/** Shared memory of a workgroup that leaves room for as many of them as registers do. */
-const WHOLE_BYTES = 2 ** 15;
 
 /** Pixels that a workgroup of such a launch takes. */
 export const pixelsPerGroup = (path: LayerPath, { spec }: Launch): number => (path.name === 'plain' ? (spec[0] as number) : (spec[22] as number) * (spec[23] as number));
