@@ -3,6 +3,7 @@
 
 import { toHalf } from '../formats/half.js';
 import { toFloat } from '../formats/pixels.js';
+import { megabytes } from '../graph/device-plan.js';
 import { loadSpirv, type BindingKind, type BufferView, type Device, type GpuBuffer, type Op, type Program } from '../gpu/index.js';
 import { PRESETS, weightCount, type ModelSpec } from '../model/spec.js';
 import { geometryOf } from '../modules/kpn/geometry.js';
@@ -204,7 +205,6 @@ export function tooLarge(device: Device, network: Network, pixels: number, train
   const m = modelOf(network);
   const parts = train ? paths.map((path) => 4 * weightCount(m) * gradientsOf(path, device, m, pixels).parts) : [];
   const buffers = train ? [trainAct, out, dAct, out, Math.max(...parts)] : [x, out];
-  const megabytes = (bytes: number): string => `${Math.ceil(bytes / 2 ** 20)} MiB`;
   const limit = device.info.limits.maxStorageBufferRange;
   const largest = Math.max(...buffers);
   if (largest > limit) return `a buffer of ${megabytes(largest)} is needed, and the device allows ${megabytes(limit)}`;

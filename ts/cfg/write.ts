@@ -1,5 +1,6 @@
 // Statements -> graph file text (SPEC section 5): what readCfg reads back as the same statements.
 
+import { InputError } from '../errors.js';
 import type { ConnectorRef, Easing, ParamTarget, Statement } from './statement.js';
 
 export const spellings: Readonly<Record<Easing, string>> = { linear: 'keyframe', in: 'Keyframe', out: 'keyframE', smooth: 'KeyframE', step: 'keyFRAME' };
@@ -38,4 +39,10 @@ function reference(ref: ConnectorRef): string {
 
 function target(t: ParamTarget, ranged: boolean): string {
   return [t.module.text, t.inst.text, t.param.text, ...(ranged ? [t.begin, t.end] : []), t.value.text].join(':');
+}
+
+/** Text for a line of a graph. `what` it is, for people. Throws InputError where no line can hold it. */
+export function inLine(text: string, what: string): string {
+  if (/[\n\r\0]/.test(text)) throw new InputError('LINE_BREAK', `${what} has a line break or a NUL in it, which no line of a graph can hold`, { hint: 'rename it' });
+  return text;
 }

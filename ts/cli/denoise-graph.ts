@@ -1,6 +1,6 @@
 // `vkpn denoise`: the graph of one picture, as text. `vkpn cli` runs the same text to the same pixels.
 
-import { InputError } from '../errors.js';
+import { inLine } from '../cfg/write.js';
 import { sourceModules } from '../pictures/read.js';
 import { extensionOf, type Job, type OutputFormat } from './denoise-files.js';
 
@@ -20,12 +20,6 @@ export interface GraphSettings {
 
 const sinkOf: Record<OutputFormat, string> = { jpg: 'o-jpg', png16: 'o-png', tiff16: 'o-tif', pfm: 'o-pfm' };
 
-/** A path in a line of a graph. */
-function inLine(path: string): string {
-  if (/[\r\n]/.test(path)) throw new InputError('DENOISE_NAME', `${JSON.stringify(path)}: a name with a line break can't stand in a graph`, { hint: 'Rename it.' });
-  return path;
-}
-
 /** Lines of an output. */
 function sink(job: Job, inst: string, file: string, from: string, s: GraphSettings): string[] {
   const module = sinkOf[job.format];
@@ -33,7 +27,7 @@ function sink(job: Job, inst: string, file: string, from: string, s: GraphSettin
   return [
     `module:${module}:${inst}`,
     `connect:${from}:${module}:${inst}:input`,
-    `param:${module}:${inst}:filename:${inLine(name)}`,
+    `param:${module}:${inst}:filename:${inLine(name, JSON.stringify(name))}`,
     ...(job.format === 'pfm' ? [] : [`param:${module}:${inst}:icc:1`]),
     ...(job.format === 'jpg' ? [`param:${module}:${inst}:quality:${s.quality}`] : []),
   ];
@@ -47,9 +41,9 @@ export function denoiseGraph(job: Job, s: GraphSettings): string {
     `module:${source}:photo`,
     'module:i-lut:w',
     'module:kpn:01',
-    `param:${source}:photo:filename:${inLine(job.path)}`,
+    `param:${source}:photo:filename:${inLine(job.path, JSON.stringify(job.path))}`,
     ...(job.kind === 'raw' ? [`param:${source}:photo:wb:${s.wb}`, `param:${source}:photo:ev:${s.ev}`, `param:${source}:photo:size:${s.size}`] : []),
-    `param:i-lut:w:filename:${inLine(s.weights)}`,
+    `param:i-lut:w:filename:${inLine(s.weights, JSON.stringify(s.weights))}`,
     `connect:${source}:photo:output:kpn:01:input`,
     'connect:i-lut:w:output:kpn:01:w',
     `param:kpn:01:noise a:${s.noise.a}`,

@@ -1,6 +1,6 @@
 // The graph that `vkpn train` runs, as text. Pure.
 
-import { InputError } from '../errors.js';
+import { inLine } from '../cfg/write.js';
 import { PRESETS, type Preset } from '../model/spec.js';
 
 /** The noise that is trained against. */
@@ -37,11 +37,6 @@ export const DEFAULTS = { preset: 'photo' as Preset, frames: 20_000, batch: 16, 
 /** Frames over which the learning rate rises: Adam's first estimates of the moments are of few frames. */
 const WARMUP = 100;
 
-function line(text: string, what: string): string {
-  if (/[\n\r\0]/.test(text)) throw new InputError('TRAIN_NAME', `${what} has a line break or a NUL in its name`, { hint: 'a graph file has no place for it; rename it' });
-  return text;
-}
-
 /**
  * The modules of a training graph and how they are connected: pictures of `source` ("i-pfm:ref") through cnngenin and kpn-t to the weights file
  * o-lut:w. `links`: outputs of the source and the inputs of cnngenin that take them.
@@ -70,16 +65,16 @@ export function trainGraph(s: TrainSettings): string {
     `frames:${s.frames}`,
     ...trainingLines('i-set:01', links),
     '# Pictures: crops of them on the device, replaced one by one where the folder is large.',
-    ...set('i-set:01', ['folder', line(s.pairs ?? s.folder, 'the folder')], when(pairs, ['clean', line(s.folder, 'the folder')] as const), when(s.holdout > 0, ['holdout', s.holdout] as const), when(!pairs, ['reduce', s.reduce] as const), ['seed', s.seed],
+    ...set('i-set:01', ['folder', inLine(s.pairs ?? s.folder, 'the folder')], when(pairs, ['clean', inLine(s.folder, 'the folder')] as const), when(s.holdout > 0, ['holdout', s.holdout] as const), when(!pairs, ['reduce', s.reduce] as const), ['seed', s.seed],
       ...(pairs && s.noise.kind === 'fixed' ? [['noise a', s.noise.a] as const, ['noise b', s.noise.b] as const] : [])),
-    `# Tiles of them, at random, exposed at random.${s.noise.kind === 'fixed' && s.noise.from !== undefined ? ` Noise of ${line(s.noise.from, 'the noise profile')}.` : ''}`,
+    `# Tiles of them, at random, exposed at random.${s.noise.kind === 'fixed' && s.noise.from !== undefined ? ` Noise of ${inLine(s.noise.from, 'the noise profile')}.` : ''}`,
     ...set('cnngenin:01', ['generate', pairs ? 1 : 2], ['batch', s.batch], ['size', s.tile], ['seed', s.seed],
       when(!pairs, ['noise', s.noise.kind === 'fixed' ? 'fixed' : 'log'] as const),
       ...(!pairs && s.noise.kind === 'fixed' ? [['noise a', s.noise.a] as const, ['noise b', s.noise.b] as const] : [])),
     '# The network, from random weights, and how it learns.',
     ...set('kpn-t:01', ['preset', s.preset], ['init', 1], ['seed', s.seed], ['alpha', s.alpha], ['beta1', 0.9], ['eps', '1e-8'], ['L2', 0], ['gradclip', 1], ['decay', 'cosine'], ['warmup', Math.min(WARMUP, Math.ceil(s.frames / 10))],
       when(s.path !== undefined, ['path', s.path!] as const)),
-    ...set('o-lut:w', ['filename', line(s.weights, 'the output')]),
+    ...set('o-lut:w', ['filename', inLine(s.weights, 'the output')]),
   ].join('\n')}\n`;
 }
 

@@ -181,6 +181,7 @@ function slotName(slot: Slot): string {
   return slot.buffers.length > 1 ? `${first} and ${slot.buffers.length - 1} more` : first;
 }
 
-function megabytes(bytes: number): string {
+/** For people. */
+export function megabytes(bytes: number): string {
   return `${(bytes / 2 ** 20).toFixed(bytes < 2 ** 24 ? 2 : 0)} MiB`;
 }

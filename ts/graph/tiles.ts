@@ -3,7 +3,7 @@
 
 import { InputError } from '../errors.js';
 import type { Device, DeviceInfo, RunResult } from '../gpu/types.js';
-import { roundUp, type DevicePlan, type FramePlan } from './device-plan.js';
+import { megabytes, roundUp, type DevicePlan, type FramePlan } from './device-plan.js';
 import { makePlan, type Plan, type PlanOptions } from './plan.js';
 import type { RunNode } from './shapes.js';
 import type { PlanBuffer, Port, Rect } from './types.js';
@@ -111,7 +111,6 @@ function divide({ picture, halo }: Windowed, tile: number, window: Tiling['windo
 
 /** Why the plan doesn't fit the device and `memory` bytes; undefined where it does. */
 function misfit(plan: Plan, { name, limits }: DeviceInfo, memory: number): string | undefined {
-  const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(bytes < 2 ** 24 ? 2 : 0)} MiB`;
   const bytes = plan.slots.reduce((sum, slot) => sum + slot.bytes, 0);
   if (bytes > memory) return `it needs ${megabytes(bytes)} of memory, and may use ${megabytes(memory)} of ${name}`;
   for (const step of plan.steps) {
