@@ -1,9 +1,9 @@
 // mulw: dE/dw_l[out][in] = sum over pixels of dE/dA_l[out] * A_{l-1}[in] (SPEC 2), a part of the pixels a workgroup;
 // `sum` adds the parts up, in order. Grid: (part, layer, group of columns).
 //
-// Plain body: each invocation holds two columns `in`, or EACH times two, of a group of rows `out` (CPU drivers: all rows). A run of pixels'
-// dE/dA is staged in shared memory, from which invocations of a group read the same address; a group's rows go in blocks, so that a
-// block's sums stay in registers. A load from shared memory keeps a GPU as long as eight or sixteen multiply-adds, so it should serve as many.
+// Plain body: each invocation holds two columns `in` of a group of rows `out` (CPU drivers: all rows). A run of pixels' dE/dA is
+// staged in shared memory, from which invocations of a group read the same address; a group's rows go in blocks, so that a
+// block's sums stay in registers.
 // Unrolled, for the reason given in panel_plain.glsl.
 //
 // With cooperative matrices: each subgroup holds BLOCK x BLOCK of dE/dw. A run of pixels' dE/dA and A is staged in shared
@@ -48,15 +48,13 @@ layout(set = 0, binding = 2) readonly buffer DAct { QUAD dActQuad[]; };      // 
 layout(set = 0, binding = 3) writeonly buffer Part { vec2 part[]; };         // (part, layer, out, in)
 
 layout(constant_id = 26) const uint ROW_GROUPS = 1; // of rows, a workgroup
-layout(constant_id = 25) const uint EACH = 1;       // pairs of columns, an invocation
 
 const uint QUADS = WIDTH / 4;
 const uint GROUP_QUADS = QUADS / ROW_GROUPS; // of rows an invocation holds
-const uint PAIRS = gl_WorkGroupSize.x / ROW_GROUPS; // invocations side by side
-const uint HELD = EACH * GROUP_QUADS;
+const uint PAIRS = gl_WorkGroupSize.x / ROW_GROUPS; // of columns a workgroup holds
 shared vec4 stage[RUN * QUADS];
 
-void addRun(uint first, uint layer, uint pair, uint row, inout vec4 even[HELD], inout vec4 odd[HELD]) {
+void addRun(uint first, uint layer, uint pair, uint row, inout vec4 even[GROUP_QUADS], inout vec4 odd[GROUP_QUADS]) {
   bool last = layer == LAYERS;
   uint quads = last ? OUTPUTS / 4 : QUADS; // of rows
   barrier();
@@ -66,13 +64,12 @@ void addRun(uint first, uint layer, uint pair, uint row, inout vec4 even[HELD], 
     stage[i] = unpackQuad(dActQuad[(layer * geo.pixels) * QUADS + p * quads + min(o, quads - 1)]);
   }
   barrier();
-  vec2 a[EACH * RUN];
-  [[unroll]] for (uint k = 0; k < RUN; ++k)
-    [[unroll]] for (uint e = 0; e < EACH; ++e) {
-      uint p = first + k;
-      vec2 v = unpackPair(actPair[(layer * geo.pixels + min(p, geo.pixels - 1)) * (WIDTH / 2) + pair + e * PAIRS]);
-      a[k * EACH + e] = p < geo.pixels ? v : vec2(0);
-    }
+  vec2 a[RUN];
+  [[unroll]] for (uint k = 0; k < RUN; ++k) {
+    uint p = first + k;
+    vec2 v = unpackPair(actPair[(layer * geo.pixels + min(p, geo.pixels - 1)) * (WIDTH / 2) + pair]);
+    a[k] = p < geo.pixels ? v : vec2(0);
+  }
 #ifdef ROLLED // see panel_plain.glsl; all rows, so that a pixel is a turn of one loop
   const uint BLOCK = GROUP_QUADS;
 #define EACH_PIXEL [[dont_unroll]]
@@ -85,10 +82,8 @@ void addRun(uint first, uint layer, uint pair, uint row, inout vec4 even[HELD], 
       [[unroll]] for (uint j = 0; j < BLOCK; ++j) { // counted from 0: others are not unrolled on llvmpipe
         uint o = b * BLOCK + j;
         vec4 d = stage[k * QUADS + row + o];
-        [[unroll]] for (uint e = 0; e < EACH; ++e) {
-          even[e * GROUP_QUADS + o] += a[k * EACH + e].x * d;
-          odd[e * GROUP_QUADS + o] += a[k * EACH + e].y * d;
-        }
+        even[o] += a[k].x * d;
+        odd[o] += a[k].y * d;
       }
     }
   }
@@ -97,18 +92,16 @@ void addRun(uint first, uint layer, uint pair, uint row, inout vec4 even[HELD], 
 void main() {
   uint layer = gl_WorkGroupID.y;
   uint group = ROW_GROUPS == 1 ? 0 : gl_LocalInvocationID.x / PAIRS; // a constant where there is one: llvmpipe's loads then are scalar
-  uint pair = gl_WorkGroupID.z * EACH * PAIRS + gl_LocalInvocationID.x - group * PAIRS;
+  uint pair = gl_WorkGroupID.z * PAIRS + gl_LocalInvocationID.x - group * PAIRS;
   uint row = group * GROUP_QUADS; // first quad of rows
   uint first = gl_WorkGroupID.x * RUN * RUNS;
-  vec4 even[HELD], odd[HELD];
-  [[unroll]] for (uint o = 0; o < HELD; ++o) { even[o] = vec4(0); odd[o] = vec4(0); }
+  vec4 even[GROUP_QUADS], odd[GROUP_QUADS];
+  [[unroll]] for (uint o = 0; o < GROUP_QUADS; ++o) { even[o] = vec4(0); odd[o] = vec4(0); }
   if (RUNS == 1) addRun(first, layer, pair, row, even, odd);
   else for (uint r = 0; r < RUNS; ++r) addRun(first + r * RUN, layer, pair, row, even, odd);
   uint base = (gl_WorkGroupID.x * (LAYERS + 1) + layer) * WIDTH * WIDTH / 2 + pair;
-  [[unroll]] for (uint e = 0; e < EACH; ++e)
-    [[unroll]] for (uint o = 0; o < GROUP_QUADS; ++o)
-      [[unroll]] for (uint j = 0; j < 4; ++j)
-        part[base + (4 * (row + o) + j) * (WIDTH / 2) + e * PAIRS] = vec2(even[e * GROUP_QUADS + o][j], odd[e * GROUP_QUADS + o][j]);
+  [[unroll]] for (uint o = 0; o < GROUP_QUADS; ++o)
+    [[unroll]] for (uint j = 0; j < 4; ++j) part[base + (4 * (row + o) + j) * (WIDTH / 2)] = vec2(even[o][j], odd[o][j]);
 }
 
 #else

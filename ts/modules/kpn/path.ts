@@ -152,14 +152,14 @@ export function gradientLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['
   const cpu = info.type === 'cpu';
   if (path.name === 'plain') {
     // A part is RUN pixels where loops are slow (CPU drivers), else as many runs as keep the parts few.
-    const run = cpu && width <= 64 ? 64 : cpu ? 32 : 16;
+    const run = width > 64 ? 32 : 64;
     const runs = cpu ? 1 : Math.max(1, Math.ceil(pixels / (run * 256)));
     const parts = Math.ceil(pixels / (run * runs));
-    // Two columns an invocation on CPU drivers, which run it for all rows. On GPUs four columns and eight rows: registers for few sums, many
-    // invocations, 16 multiply-adds for each load from shared memory.
+    // Two columns an invocation. On GPUs a subgroup's worth of columns, and eight rows an invocation: registers for few sums, many
+    // invocations. CPU drivers run an invocation for all rows.
     const columns = cpu ? 32 : Math.min(width, 64);
-    const [rowGroups, each] = cpu ? [1, 1] : [width / 8, 2];
-    return { variant, spec: { ...spec, 0: (columns / 2 / each) * rowGroups, 16: run, 17: runs, 25: each, 26: rowGroups }, groups: [parts, layers + 1, width / columns], parts };
+    const rowGroups = cpu ? 1 : width / 8;
+    return { variant, spec: { ...spec, 0: (columns / 2) * rowGroups, 16: run, 17: runs, 26: rowGroups }, groups: [parts, layers + 1, width / columns], parts };
   }
   const block = 32;
   const blocks = (width / block) ** 2;
