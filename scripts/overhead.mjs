@@ -16,7 +16,7 @@ const held = readdirSync(photos).filter((n) => /^test_.*\.jpg$/.test(n)).map((n)
 const common = ['train', photos, '-o', 'weights', '--preset', 'classic', '--batch', '1', '--alpha', '0.003', '--frames', frames, '--force', '-d', 'cli', ...(device ? ['--device', device] : [])];
 const config = ['--config', 'param:i-set:01:names:train_*.jpg', 'param:i-set:01:reduce:1'];
 const off = ['--holdout', '0', '--checkpoint', '0'];
-const on = ['--validate', ...held, '--log', 'run.csv', '--tensorboard', 'events', '--report', 'report.html'];
+const on = ['--validate', ...held, '--log', 'run.csv', '--checkpoint', '5', '--tensorboard', 'events', '--report', 'report.html'];
 
 /** User and system seconds of a process and its threads; MB that are resident. */
 function usage(pid) {

@@ -9,7 +9,7 @@ import { Denoiser, type Weights } from './denoiser.js';
 import { cropTo, meanLevels, openClean, PROTOCOL_CROP, type LevelScores, type PictureScores, type Size } from './evaluate.js';
 import type { RgbaPicture, Scores } from './metrics.js';
 import type { NoiseLevel } from './noise.js';
-import type { DevicePicture } from './scoring.js';
+import type { DevicePicture, noisyCase } from './scoring.js';
 
 /** More pictures than these take more time than they tell. */
 const MOST_PICTURES = 16;
@@ -59,6 +59,7 @@ function shared({ width, height, rgba }: RgbaPicture): RgbaPicture {
 
 export class ValidationSet {
   private cases: Case[] = [];
+  private noisy: { cut: { file: string; clean: RgbaPicture }[]; cases: ReturnType<typeof noisyCase>[] } | undefined;
   private readonly denoisers = new Map<string, Denoiser>();
   /** Seconds that training waits for a validation, by measurement. */
   pause = 0;
@@ -81,14 +82,21 @@ export class ValidationSet {
   /** The part of each picture, for people. */
   crop = '';
 
-  /** Adds the noise and builds the programs. `weights` are any of the network. Undefined if `signal` came meanwhile. Throws InputError, GpuError. */
-  async prepare(device: Device, load: SpirvLoader, weights: Weights, params: readonly string[], signal?: AbortSignal): Promise<true | undefined> {
-    const { levels, seed, warn } = this.options;
+  /** Cuts the pictures and adds the noise, on threads: training goes on meanwhile. */
+  async addNoise(device: Device): Promise<void> {
+    const { levels, seed } = this.options;
     const crop = this.options.crop ?? (device.info.type === 'cpu' ? CPU_CROP : PROTOCOL_CROP);
     this.crop = crop === 'none' ? 'whole' : `top left ${crop.width}x${crop.height}`;
     const cut = this.pictures.map(({ file, clean }) => ({ file, clean: shared(crop === 'none' ? clean : cropTo(clean, crop)) }));
     this.pictures = [];
-    const noisy = await Promise.all(cut.flatMap(({ clean }) => levels.map((level) => inWorker('noisyCase', [clean, level, seed]))));
+    this.noisy = { cut, cases: await Promise.all(cut.flatMap(({ clean }) => levels.map((level) => inWorker('noisyCase', [clean, level, seed])))) };
+  }
+
+  /** After `addNoise`: builds the programs. `weights` are any of the network. Undefined if `signal` came meanwhile. Throws InputError, GpuError. */
+  async prepare(device: Device, load: SpirvLoader, weights: Weights, params: readonly string[], signal?: AbortSignal): Promise<true | undefined> {
+    const { levels, warn } = this.options;
+    const { cut, cases } = this.noisy!;
+    this.noisy = undefined;
     for (const [i, { file, clean }] of cut.entries())
       for (const [k, level] of levels.entries()) {
         const { width, height } = clean;
@@ -96,7 +104,7 @@ export class ValidationSet {
         const denoiser = this.denoisers.get(key) ?? (await Denoiser.create(device, load, { width, height, noise: level, weights, params, onWarning: warn, signal }));
         if (denoiser === undefined) return undefined;
         this.denoisers.set(key, denoiser);
-        const { rgba, scores } = noisy[i * levels.length + k]!;
+        const { rgba, scores } = cases[i * levels.length + k]!;
         this.cases.push({ file, level, clean, noisy: { width, height, rgba }, noisyScores: scores, denoiser });
       }
     return this.measure();

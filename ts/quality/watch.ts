@@ -96,7 +96,10 @@ export class Watch {
   private trainer!: Trainer;
   private frames = 0;
   private bestFile = '';
-  private begun = 0;
+  private begun: number | undefined;
+  private firstDone = 0;
+  private noise: Promise<void> | undefined;
+  private noiseAdded = false;
   private done = 0;
   private prepared = false;
   private goneOnFrom: number | undefined;
@@ -156,18 +159,20 @@ export class Watch {
   /** After each slice of frames, with the device idle. */
   async slice(done: number, access: RunAccess): Promise<void> {
     this.done = done;
-    if (!this.prepared && !(await this.prepare(access))) return;
+    this.begin(access);
     const seconds = this.seconds();
     const every = this.options.validation?.every;
-    const due = this.set !== undefined && (every === undefined ? seconds >= this.validateAt && !this.pending : done % every === 0);
+    const wanted = this.set !== undefined && (done === this.frames || (every !== undefined && done % every === 0));
+    if (this.set && !this.prepared && (this.noiseAdded || wanted) && !(await this.prepare(this.set, access))) return;
+    const due = every === undefined ? seconds >= this.validateAt && !this.pending && !this.nearEnd(access) : wanted && done % every === 0;
     if (due) await this.validate(access);
     else if (seconds >= this.logAt) await this.logState(access);
   }
 
   /** After the last frame: validates the final weights, and waits for everything. Rejects with what could not be written. */
   async end(access: RunAccess): Promise<void> {
-    if (this.prepared && this.set && this.done === this.frames && this.validatedFrame !== this.done) await this.validate(access);
-    else if (this.prepared) await this.logState(access);
+    if (this.prepared && this.done === this.frames && this.validatedFrame !== this.done) await this.validate(access);
+    else if (this.begun !== undefined) await this.logState(access);
     await this.pending;
     if (this.failure) throw this.failure;
     await this.log?.close();
@@ -176,27 +181,41 @@ export class Watch {
   /** Frees the device's memory; waits for what is under way. */
   async close(): Promise<void> {
     await this.pending?.catch(() => undefined);
+    await this.noise?.catch(() => undefined);
     this.set?.destroy();
   }
 
   private seconds(): number {
-    return (performance.now() - this.begun) / 1000;
+    return (performance.now() - this.begun!) / 1000;
   }
 
-  private async prepare(access: RunAccess): Promise<boolean> {
-    const { load, signal, validation } = this.options;
-    if (this.set) {
-      const ready = await this.set.prepare(access.device, load, await this.weights(access), [`path:${this.trainer.path}`], signal);
-      if (ready === undefined) return false;
-      if (this.goneOnFrom !== undefined) await this.takeBestFile(this.set.id);
-      const count = `${this.set.crop} of ${validation!.files.length} picture${validation!.files.length === 1 ? '' : 's'}`;
-      this.options.say(`validates on ${count}, noise ${validation!.levels.map((l) => l.name).join(', ')}; the best weights go to ${this.bestFile}`);
-    }
+  /** With the first slice: the clock, the log, and noise for the pictures. */
+  private begin(access: RunAccess): void {
+    if (this.begun !== undefined) return;
     this.begun = performance.now();
+    this.firstDone = this.done;
     this.log?.begin(this.goneOnFrom);
-    this.validateAt = this.interval(access);
+    this.noise = this.set?.addNoise(access.device).then(() => void (this.noiseAdded = true));
+    this.noise?.catch(() => undefined); // thrown where it is awaited
+  }
+
+  private async prepare(set: ValidationSet, access: RunAccess): Promise<boolean> {
+    const { load, signal, validation } = this.options;
+    await this.noise;
+    const ready = await set.prepare(access.device, load, await this.weights(access), [`path:${this.trainer.path}`], signal);
+    if (ready === undefined) return false;
+    if (this.goneOnFrom !== undefined) await this.takeBestFile(set.id);
+    const count = `${set.crop} of ${validation!.files.length} picture${validation!.files.length === 1 ? '' : 's'}`;
+    this.options.say(`validates on ${count}, noise ${validation!.levels.map((l) => l.name).join(', ')}; the best weights go to ${this.bestFile}`);
+    this.validateAt = this.seconds() + this.interval(access);
     this.prepared = true;
     return true;
+  }
+
+  /** Whether the validation at the run's end comes so soon that another before it tells little. */
+  private nearEnd(access: RunAccess): boolean {
+    const speed = (this.done - this.firstDone) / this.seconds();
+    return speed > 0 && (this.frames - this.done) / speed < this.interval(access) / 2;
   }
 
   /** Seconds to leave between validations. On a CPU scoring takes training's time too: about as much again. */
