@@ -1,14 +1,17 @@
 // The progress line: a bar on a terminal, a plain line now and then on a pipe.
 
-import { SingleBar } from 'cli-progress';
+import type cliProgress from 'cli-progress';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
 import type { Progress } from '../graph/frame-loop.js';
+import { packageRoot } from '../root.js';
 
 const plainEverySeconds = 5;
 /** Share of the newest value in the smoothed loss. */
 const smoothing = 0.1;
 
 export class ProgressLine {
-  private readonly bar: SingleBar | undefined;
+  private readonly bar: cliProgress.SingleBar | undefined;
   private started = false;
   private printedAt = 0;
   private readonly smoothed = new Map<string, number>();
@@ -19,8 +22,9 @@ export class ProgressLine {
   note: string | undefined;
 
   constructor(private readonly out: NodeJS.WriteStream) {
-    if (out.isTTY)
-      this.bar = new SingleBar({ format: '{bar} {value}/{total} | {text}', stream: out, hideCursor: true, clearOnComplete: false, gracefulExit: false, barsize: 20, linewrap: false, fps: 10 });
+    if (!out.isTTY) return;
+    const { SingleBar } = createRequire(join(packageRoot, 'package.json'))('cli-progress') as typeof cliProgress; // here, because runs without a terminal start sooner
+    this.bar = new SingleBar({ format: '{bar} {value}/{total} | {text}', stream: out, hideCursor: true, clearOnComplete: false, gracefulExit: false, barsize: 20, linewrap: false, fps: 10 });
   }
 
   update(progress: Progress): void {
