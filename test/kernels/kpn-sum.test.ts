@@ -71,7 +71,7 @@ test.each([
   const next = random(6);
   const [sum, step] = await nodesOf(gpu.device, c, /^(sum|step)$/);
   const [joined] = await nodesOf(gpu.device, { ...c, params: { step: 'joined' } }, /^sum$/);
-  expect([step!.kernel, joined!.variant]).toEqual(['kpn/step', 'steps']);
+  expect([sum!.variant, step!.kernel, joined!.variant]).toEqual(['apart', 'kpn/step', 'steps']);
   const bytes = (name: string): number => joined!.uses.find((use) => use.name === name)!.bytes;
   const floats = (name: string, value: () => number): [string, Uint8Array] => [name, bytesOf(Float64Array.from({ length: bytes(name) / 4 }, value), 'f32')];
   const contents = new Map([...without(batch, 'dEdw', 'norms'), ...[

@@ -9,16 +9,24 @@ const device = listDevices()[0]!;
 const MATRICES = ['khr', 'nv'] as const;
 export const PATHS: readonly string[] = ['plain', ...MATRICES.filter((name) => 'shape' in testedPath(device, name))];
 
-/** Chooses a path, or one "with f16 sums", for what is planned and expected (expected.ts) from here on: the path as kpn-t calls it. */
+/** Chooses a path, or one "with f16 sums" or "without conversions", for what is planned and expected (expected.ts) from here on: the path as kpn-t calls it. */
 export function selectPath(path: string): string {
-  const [name = '', half] = path.split(' with ');
-  if (half === undefined) delete process.env.VKPN_F16_SUMS;
-  else process.env.VKPN_F16_SUMS = '1';
-  return name;
+  for (const [name, ending] of [['VKPN_F16_SUMS', ' with f16 sums'], ['VKPN_NO_NV2', ' without conversions']] as const) {
+    if (path.endsWith(ending)) process.env[name] = '1';
+    else Reflect.deleteProperty(process.env, name);
+  }
+  return path.split(' ')[0] ?? '';
 }
 
-/** With those that sum in f16 for devices which can't otherwise, where this one can. */
-export const ALL_PATHS: readonly string[] = [...PATHS, ...MATRICES.map((name) => `${name} with f16 sums`).filter((path) => 'shape' in testedPath(device, selectPath(path) as 'khr'))];
+const converts = (() => {
+  const state = testedPath(device, 'khr');
+  return 'shape' in state && state.shape.converts === true;
+})();
+
+/** With those that sum in f16 for devices which can't otherwise, and the one without conversions for devices which have none, where this one has both. */
+export const ALL_PATHS: readonly string[] = [
+  ...PATHS, ...MATRICES.map((name) => `${name} with f16 sums`).filter((path) => 'shape' in testedPath(device, selectPath(path) as 'khr')), ...(converts ? ['khr without conversions'] : []),
+];
 selectPath('');
 
 /**

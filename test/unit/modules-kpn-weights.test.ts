@@ -77,7 +77,7 @@ test('what vkdt says other than by default is taken', async () => {
 });
 
 test('a network of ours is all that its text says', async () => {
-  const m: ModelSpec = { ...PRESETS.best, chroma: true, levels: 3, pyramid: 'binomial', up: 'bilinear', combine: 'prediff', act: 'none', ablend: 'clamped' };
+  const m: ModelSpec = { ...PRESETS.best, layers: 3, chroma: true, levels: 3, pyramid: 'binomial', up: 'bilinear', combine: 'prediff', act: 'none', ablend: 'clamped' };
   expectModel(await load(weights(weightsText(m), { width: 64, height: 256 })), m);
 });
 
