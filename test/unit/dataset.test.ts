@@ -138,7 +138,7 @@ describe('a folder that is larger than the pool', () => {
     // Six epochs of five visits of two crops.
     for (let e = 0; e < 6; e++) expect(seen.slice(10 * e, 10 * e + 10).map((c) => c.picture).sort()).toEqual([0, 0, 1, 1, 2, 2, 3, 3, 4, 4]);
     expect(order.length).toBe(set.instance.pictures.length);
-    expect(set.instance.pictures.map(({ path }) => Number(/p(\d)/.exec(path)![1]))).toEqual(order);
+    expect(set.instance.pictures.map(({ path }) => Number(/p(\d)[^/]*$/.exec(path)![1]))).toEqual(order);
   });
 
   test('the same twice, another with another seed; a run that begins in the middle finds the pool as it was', async () => {
@@ -331,18 +331,26 @@ test('memory stays as it is, however many pictures go by', async () => {
     const { run } = await checkGraph({ file: './g.cfg', text: ${JSON.stringify(text)}, registry: withoutFiles() });
     const { instance, context, node } = run.find((r) => r.node.type.name === 'i-set');
     instance.build({ ...context, output: () => ({}) });
-    const rss = [];
+    const rss = [], kept = [];
     for (let f = 0; f < 136; f++) {
       await instance.beforeFrame({ params: node.params, write: () => undefined }, f);
-      rss.push(process.memoryUsage.rss() / 1e6);
+      globalThis.gc();
+      const used = process.memoryUsage();
+      rss.push(used.rss / 1e6);
+      kept.push((used.heapUsed + used.external) / 1e6);
     }
-    console.log(JSON.stringify(rss));`;
+    console.log(JSON.stringify({ rss, kept }));`;
   writeFileSync(join(dir, 'watch.mjs'), script);
-  const child = spawnSync(process.execPath, ['watch.mjs'], { cwd: dir, encoding: 'utf8' });
+  const child = spawnSync(process.execPath, ['--expose-gc', 'watch.mjs'], { cwd: dir, encoding: 'utf8' });
   expect(child.stderr).toBe('');
-  const rss = JSON.parse(withoutBanner(child.stdout)) as number[];
-  // Of some frames the middle: how many pictures are being decoded at once, and when memory is given back, is chance.
-  const middle = (from: number, to: number): number => rss.slice(from, to).sort((a, b) => a - b)[(to - from) >> 1]!;
+  const { rss, kept } = JSON.parse(withoutBanner(child.stdout)) as Record<'rss' | 'kept', number[]>;
+  // Of some frames the middle: how many pictures are being decoded at once, and when memory is given back to the system, is chance. Twenty pictures lie between, 380 MB if
+  // only their codes were kept; the allocator holds on to more or less of what was freed.
+  const growth = (of: number[]): number => {
+    const middle = (from: number, to: number): number => of.slice(from, to).sort((a, b) => a - b)[(to - from) >> 1]!;
+    return middle(96, 136) - middle(16, 56);
+  };
   expect(Math.max(...rss)).toBeLessThan(1000);
-  expect(middle(96, 136) - middle(16, 56)).toBeLessThan(150);
+  expect(growth(kept)).toBeLessThan(100);
+  expect(growth(rss)).toBeLessThan(300);
 });
