@@ -69,8 +69,8 @@ export function listedPath(info: DeviceInfo, path: MatrixPath, env: NodeJS.Proce
 }
 
 /** Whether the kernels' matrices convert, going by what the device lists. VKPN_NO_NV2=1 switches it off. */
-function listsConversions(info: DeviceInfo, path: MatrixPath, { n, k, halfSums }: TileShape, env: NodeJS.ProcessEnv = process.env): boolean {
-  return path === 'khr' && n === k && !halfSums && info.features.nvCooperativeMatrix2?.conversions === true && (env.VKPN_NO_NV2 ?? '0') === '0';
+function listsConversions(info: DeviceInfo, path: MatrixPath, { n, k, halfSums }: TileShape): boolean {
+  return path === 'khr' && n === k && !halfSums && info.features.nvCooperativeMatrix2?.conversions === true && (process.env.VKPN_NO_NV2 ?? '0') === '0';
 }
 
 /** As `listedPath`, after products of that shape were run in a child process and found right (a verdict that is kept for a week). */
@@ -78,9 +78,10 @@ export function testedPath(info: DeviceInfo, path: MatrixPath): PathState {
   const listed = listedPath(info, path);
   if ('why' in listed) return listed;
   const { shape } = listed;
-  const converts = listsConversions(info, path, shape) ? selfTest(info, CONVERTING, shape) : 'not listed';
-  if (converts === undefined) return { shape: { ...shape, converts: true } };
+  const lists = listsConversions(info, path, shape);
+  const wrong = lists ? selfTest(info, CONVERTING, shape) : undefined;
+  if (lists && wrong === undefined) return { shape: { ...shape, converts: true } };
   const failure = selfTest(info, path, shape);
   if (failure !== undefined) return { why: `${shapeName(shape)} is listed, but ${failure}`, wrong: true };
-  return listsConversions(info, path, shape) ? { shape, note: `conversions of VK_NV_cooperative_matrix2 are listed, but ${converts}` } : listed;
+  return wrong === undefined ? listed : { shape, note: `conversions of VK_NV_cooperative_matrix2 are listed, but ${wrong}` };
 }
