@@ -1,5 +1,5 @@
-// A panel: the W channels of the pixels that a subgroup (cooperative matrices) or an invocation (plain) holds while it takes
-// them through the layers. Kernels put a pixel's channels in, multiply by matrices, and get channels out:
+// A panel: the W channels of the pixels that a subgroup (cooperative matrices), a workgroup (plain, tiled) or an invocation (plain) holds while it
+// takes them through the layers. Kernels put a pixel's channels in, multiply by matrices, and get channels out:
 //
 //   uint panelSelect(turn)     put and get are now about this invocation's pixel of turn 0..TURNS-1; its index in the batch
 //   panelPut4(i, v)            its channels 4i..4i+3
@@ -27,7 +27,9 @@
 #define PANEL_END geo.pixels
 #endif
 
-#ifdef PATH_PLAIN
+#ifdef TILED
+#include "common/panel_tiled.glsl"
+#elif defined(PATH_PLAIN)
 #include "common/panel_plain.glsl"
 #else
 #include "common/panel_coop.glsl"

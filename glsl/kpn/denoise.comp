@@ -4,6 +4,7 @@
 // A workgroup makes TILE_W x TILE_H pixels. What their taps can see lies in shared memory, and so does the part of the coarser
 // level that enlarges to it.
 //! variant plain -DPATH_PLAIN=1
+//! variant plain.tiled -DPATH_PLAIN=1 -DTILED=1
 //! variant plain.rolled -DPATH_PLAIN=1 -DROLLED=1
 //! variant khr -DPATH_KHR=1 vulkan1.3
 //! variant khr.half -DPATH_KHR=1 -DHALF_SUMS=1 vulkan1.3

@@ -1,6 +1,7 @@
 // fwd: the MLP's input, its layers, the kernel's weights and the convolution, for the batch's pixels `first` to `end` (SPEC 1.3 - 1.5):
 // all of them, or under context guide one level, whose guide is made of the coarser one's result.
 //! variant plain -DPATH_PLAIN=1
+//! variant plain.tiled -DPATH_PLAIN=1 -DTILED=1
 //! variant plain.rolled -DPATH_PLAIN=1 -DROLLED=1
 //! variant f32 -DPATH_PLAIN=1 -DROLLED=1 -DF32=1
 //! variant khr -DPATH_KHR=1 vulkan1.3

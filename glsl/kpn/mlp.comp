@@ -1,6 +1,7 @@
 // mlp: the layers alone (SPEC 1.4), from x in memory to K: fwd without its input's making and without the convolution. What
 // `vkpn bench` measures, and the simplest product to compare the paths by.
 //! variant plain -DPATH_PLAIN=1
+//! variant plain.tiled -DPATH_PLAIN=1 -DTILED=1
 //! variant plain.rolled -DPATH_PLAIN=1 -DROLLED=1
 //! variant khr -DPATH_KHR=1 vulkan1.3
 //! variant khr.half -DPATH_KHR=1 -DHALF_SUMS=1 vulkan1.3
@@ -9,6 +10,7 @@
 //! variant nv -DPATH_NV=1 vulkan1.3
 //! variant nv.half -DPATH_NV=1 -DHALF_SUMS=1 vulkan1.3
 //! variant infer.plain -DPATH_PLAIN=1 -DINFER=1
+//! variant infer.plain.tiled -DPATH_PLAIN=1 -DTILED=1 -DINFER=1
 //! variant infer.plain.rolled -DPATH_PLAIN=1 -DROLLED=1 -DINFER=1
 //! variant infer.khr -DPATH_KHR=1 -DINFER=1 vulkan1.3
 //! variant infer.khr.half -DPATH_KHR=1 -DINFER=1 -DHALF_SUMS=1 vulkan1.3

@@ -3,7 +3,10 @@
 #ifndef VKPN_MLP
 #define VKPN_MLP
 
-#ifdef PATH_PLAIN
+#ifdef TILED
+#define PANEL_LOAD(load, first, channels) \
+  EACH_WORD(channels, slab[at] = unpackQuad(load(((first) + min(p, geo.pixels - 1)) * ((channels) / 4) + word));)
+#elif defined(PATH_PLAIN)
 #define PANEL_LOAD(load, first, channels) \
   [[unroll]] for (uint i = 0; i < (channels) / 4; ++i) panelPut4(i, unpackQuad(load(((first) + panelSelect(0)) * ((channels) / 4) + i)));
 #else

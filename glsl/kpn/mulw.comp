@@ -6,6 +6,10 @@
 // block's sums stay in registers.
 // Unrolled, for the reason given in panel_plain.glsl.
 //
+// Tiled, for GPUs: a workgroup holds BLOCK x BLOCK of dE/dw, an invocation 8 x 8 of it, in quads `side` and side + SIDE of rows and columns. A run of
+// pixels' dE/dA and A lies in shared memory; a load from there is good for 16 multiply-adds. Where there are more invocations than
+// the block takes, they are slices, each with a part of the run's pixels.
+//
 // With cooperative matrices: each subgroup holds BLOCK x BLOCK of dE/dw. A run of pixels' dE/dA and A is staged in shared
 // memory; pixels are the inner dimension:
 //
@@ -14,6 +18,7 @@
 //     out | dE/dA  |  *   px |  A  |   =   out | dE/dw
 //         +--------+         +-----+           +-----+
 //! variant plain -DPATH_PLAIN=1
+//! variant plain.tiled -DPATH_PLAIN=1 -DTILED=1
 //! variant plain.rolled -DPATH_PLAIN=1 -DROLLED=1
 //! variant f32 -DPATH_PLAIN=1 -DROLLED=1 -DF32=1
 //! variant khr -DPATH_KHR=1 vulkan1.3
@@ -33,7 +38,80 @@
 layout(constant_id = 16) const uint RUN = 64;   // pixels staged at a time
 layout(constant_id = 17) const uint RUNS = 1;   // runs a part
 
-#ifdef PATH_PLAIN
+#ifdef TILED
+
+layout(set = 0, binding = 1) readonly buffer Act { QUAD actQuad[]; };        // (1 + layer, pixel, W): x, A
+layout(set = 0, binding = 2) readonly buffer DAct { QUAD dActQuad[]; };      // (layer, pixel, W): dE/dA; then (pixel, OUTPUTS): dE/dK
+layout(set = 0, binding = 3) writeonly buffer Part { vec4 part[]; };         // (part, layer, out, in)
+
+const uint BLOCK = WIDTH < 64 ? WIDTH : 64;
+const uint QUADS = WIDTH / 4, BLOCK_QUADS = BLOCK / 4, SIDE = BLOCK / 8;
+const uint SLICES = gl_WorkGroupSize.x / (SIDE * SIDE);
+const uint AT_ONCE = 4; // pixels: RUN is a multiple of AT_ONCE * SLICES
+const uint HALF = RUN * BLOCK_QUADS;
+shared vec4 stage[2 * HALF]; // dE/dA, then A; no less than 16 SIDE * SIDE
+
+vec4 sum[16]; // of row 4 j + c and quad i of columns: at 8 j + 2 c + i
+
+// Rows of the last matrix past the outputs, and pixels past the end, are zeros.
+void stageRun(uint first, uint layer, uint rowQuad, uint columnQuad) {
+  uint quads = layer == LAYERS ? OUTPUTS / 4 : QUADS; // of rows
+  barrier();
+  [[unroll]] for (uint k = 0; k < HALF; k += gl_WorkGroupSize.x) {
+    uint i = k + gl_LocalInvocationID.x, q = i % BLOCK_QUADS, p = first + i / BLOCK_QUADS, at = min(p, geo.pixels - 1);
+    vec4 d = unpackQuad(dActQuad[layer * geo.pixels * QUADS + at * quads + min(rowQuad + q, quads - 1)]);
+    vec4 a = unpackQuad(actQuad[(layer * geo.pixels + at) * QUADS + columnQuad + q]);
+    if (i < HALF) {
+      stage[i] = p < geo.pixels && rowQuad + q < quads ? d : vec4(0);
+      stage[HALF + i] = p < geo.pixels ? a : vec4(0);
+    }
+  }
+  barrier();
+}
+
+// Adds a run's products; `each`: quads of rows that are not zero.
+void addRun(uint slice, uint row, uint column, uint each) {
+  for (uint k = slice; k < RUN; k += AT_ONCE * SLICES) {
+    [[unroll]] for (uint u = 0; u < AT_ONCE; ++u) {
+      uint at = (k + u * SLICES) * BLOCK_QUADS;
+      vec4 a0 = stage[HALF + at + column], a1 = stage[HALF + at + column + SIDE];
+      [[unroll]] for (uint j = 0; j < each; ++j) {
+        vec4 d = stage[at + row + j * SIDE];
+        [[unroll]] for (uint c = 0; c < 4; ++c) {
+          sum[8 * j + 2 * c] += d[c] * a0;
+          sum[8 * j + 2 * c + 1] += d[c] * a1;
+        }
+      }
+    }
+  }
+}
+
+void main() {
+  uint layer = gl_WorkGroupID.y, i = gl_LocalInvocationID.x;
+  uint slice = SLICES == 1 ? 0 : i / (SIDE * SIDE), cell = i % (SIDE * SIDE), row = cell / SIDE, column = cell % SIDE;
+  const uint blocks = WIDTH / BLOCK;
+  uint rowQuad = gl_WorkGroupID.z / blocks * BLOCK_QUADS, columnQuad = gl_WorkGroupID.z % blocks * BLOCK_QUADS;
+  [[unroll]] for (uint k = 0; k < 16; ++k) sum[k] = vec4(0);
+  for (uint r = 0; r < RUNS; ++r) {
+    stageRun((gl_WorkGroupID.x * RUNS + r) * RUN, layer, rowQuad, columnQuad);
+    if (layer < LAYERS || rowQuad + SIDE < OUTPUTS / 4) addRun(slice, row, column, 2);
+    else if (rowQuad + row < OUTPUTS / 4) addRun(slice, row, column, 1);
+  }
+  // Slices are added up in order.
+  [[unroll]] for (uint s = 1; s < SLICES; ++s) {
+    barrier();
+    if (slice == s) [[unroll]] for (uint k = 0; k < 16; ++k) stage[k * SIDE * SIDE + cell] = sum[k];
+    barrier();
+    if (slice == 0) [[unroll]] for (uint k = 0; k < 16; ++k) sum[k] += stage[k * SIDE * SIDE + cell];
+  }
+  if (slice > 0) return;
+  uint base = (gl_WorkGroupID.x * (LAYERS + 1) + layer) * WIDTH * QUADS + columnQuad + column;
+  [[unroll]] for (uint j = 0; j < 2; ++j)
+    [[unroll]] for (uint c = 0; c < 4; ++c)
+      [[unroll]] for (uint n = 0; n < 2; ++n) part[base + (4 * (rowQuad + row + j * SIDE) + c) * QUADS + n * SIDE] = sum[8 * j + 2 * c + n];
+}
+
+#elif defined(PATH_PLAIN)
 
 #ifdef F32
 #define PAIR uvec2

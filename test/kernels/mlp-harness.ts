@@ -40,14 +40,14 @@ export function mlpDispatch(device: Device, c: MlpCase, path: string, kernel: st
   const m = modelOf(c);
   const layerPath = choosePath(device.info, selectPath(path), () => undefined);
   const launch = (infers ? inferenceLaunch : panelLaunch)(layerPath, device.info, specOf(m, 64), m.width, c.pixels, c.frames ?? 1);
-  const weights: Use = { name: 'weights', access: 'r', bytes: (path === 'plain' ? 4 : 2) * weightCount(m) };
+  const weights: Use = { name: 'weights', access: 'r', bytes: (path.startsWith('plain') ? 4 : 2) * weightCount(m) };
   const geometry: Use = { name: 'geometry', access: 'r', bytes: geometryOf(m, 1, c.pixels, 1).bytes.byteLength, uniform: true };
   return { kernel, ...launch, variant: variant(launch.variant), uses: [geometry, weights, ...uses] };
 }
 
 /** Contents of the first two. */
 export const mlpContents = (c: MlpCase, path: string, weights: Float64Array): Snapshot =>
-  new Map([['geometry', geometryOf(modelOf(c), 1, c.pixels, 1).bytes], ['weights', bytesOf(weights, path === 'plain' ? 'f32' : 'f16')]]);
+  new Map([['geometry', geometryOf(modelOf(c), 1, c.pixels, 1).bytes], ['weights', bytesOf(weights, path.startsWith('plain') ? 'f32' : 'f16')]]);
 
 /** Poison with these bytes put in at an offset. */
 export function poisonBut(bytes: number, at: number, data: Uint8Array): Uint8Array {

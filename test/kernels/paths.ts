@@ -9,12 +9,13 @@ const device = listDevices()[0]!;
 const MATRICES = ['khr', 'nv'] as const;
 export const PATHS: readonly string[] = ['plain', ...MATRICES.filter((name) => 'shape' in testedPath(device, name))];
 
-/** Chooses a path, or one "with f16 sums" or "without conversions", for what is planned and expected (expected.ts) from here on: the path as kpn-t calls it. */
+/** What may follow a path's name: the build of it that a variable of the environment asks for (docs/paths.md). */
+const BUILDS = [[' with f16 sums', 'VKPN_F16_SUMS', '1'], [' without conversions', 'VKPN_NO_NV2', '1'], [' tiled', 'VKPN_PLAIN', 'tiled'], [' by rows', 'VKPN_PLAIN', 'rows']] as const;
+
+/** Chooses a path, and its build if that is named, for what is planned and expected (expected.ts) from here on: the path as kpn-t calls it. */
 export function selectPath(path: string): string {
-  for (const [name, ending] of [['VKPN_F16_SUMS', ' with f16 sums'], ['VKPN_NO_NV2', ' without conversions']] as const) {
-    if (path.endsWith(ending)) process.env[name] = '1';
-    else Reflect.deleteProperty(process.env, name);
-  }
+  for (const [, name] of BUILDS) Reflect.deleteProperty(process.env, name);
+  for (const [ending, name, value] of BUILDS) if (path.endsWith(ending)) process.env[name] = value;
   return path.split(' ')[0] ?? '';
 }
 
@@ -23,9 +24,9 @@ const converts = (() => {
   return 'shape' in state && state.shape.converts === true;
 })();
 
-/** With those that sum in f16 for devices which can't otherwise, and the one without conversions for devices which have none, where this one has both. */
+/** With the plain path as other types of device have it, those that sum in f16 for devices which can't otherwise, and the one without conversions for devices which have none, where this one has both. */
 export const ALL_PATHS: readonly string[] = [
-  ...PATHS, ...MATRICES.map((name) => `${name} with f16 sums`).filter((path) => 'shape' in testedPath(device, selectPath(path) as 'khr')), ...(converts ? ['khr without conversions'] : []),
+  ...PATHS, device.type === 'cpu' ? 'plain tiled' : 'plain by rows', ...MATRICES.map((name) => `${name} with f16 sums`).filter((path) => 'shape' in testedPath(device, selectPath(path) as 'khr')), ...(converts ? ['khr without conversions'] : []),
 ];
 selectPath('');
 

@@ -129,7 +129,7 @@ export class KpnT implements ModuleInstance {
     const count = weightCount(m);
     const el = f32 ? 4 : 2;
     const variant = f32 ? 'f32' : 'f16';
-    const path = choosePath(ctx.device, f32 ? 'plain' : ctx.params.string('path'), (text) => ctx.warn(text));
+    const path: LayerPath = f32 ? { name: 'plain', f32 } : choosePath(ctx.device, ctx.params.string('path'), (text) => ctx.warn(text));
     const port = (name: string): PlanBuffer => ctx.port(name)!.buffer;
     const keep = (name: string, bytes: number, init: 'zero' | Uint8Array = 'zero'): PlanBuffer => ctx.buffer(name, bytes, { persistent: true, init });
 
@@ -156,7 +156,7 @@ export class KpnT implements ModuleInstance {
     const node = nodeAdder(ctx, spec);
     const level = (i: number): number => g.levels[i]!.pixels;
     // The layers, in f32 where derivatives are checked.
-    const layersOf = (pixels: number): Launch => ({ ...panelLaunch(path, ctx.device, spec, m.width, pixels, ctx.frames), ...(f32 ? { variant: 'f32' } : {}) });
+    const layersOf = (pixels: number): Launch => panelLaunch(path, ctx.device, spec, m.width, pixels, ctx.frames);
     const layers = layersOf(g.pixels);
     const layerWeights = r(path.name === 'plain' ? k.rounded : k.weights);
     const read = (name: string): PlanBuffer => {
@@ -283,7 +283,7 @@ export class KpnT implements ModuleInstance {
     if (fused) return fused;
     if (asked === 'fused')
       throw new InputError('NO_FUSED', `kpn-t:${ctx.info.inst}: gradient fused is not possible with path ${path.name}, width ${width} and ${layers} layers on ${ctx.device.name}${f32 ? ' in f32' : ''}`, { place: ctx.params.place('gradient'), hint: 'leave gradient at auto' });
-    return { ...gradientLaunch(path, ctx.device, spec, width, layers, pixels, ctx.frames), ...(f32 ? { variant: 'f32' } : {}) };
+    return gradientLaunch(path, ctx.device, spec, width, layers, pixels, ctx.frames);
   }
 
   /** Whether `rise` and `fall` stand for up, loss and dup: GPUs gain, because a tile's levels are small and a dispatch each costs more than their pixels. */

@@ -8,8 +8,8 @@ import type { NodeDesc } from '../../graph/types.js';
 
 export const PATHS = ['auto', 'khr', 'nv', 'plain'] as const;
 
-/** A path with a shape where it has one. */
-export type LayerPath = { name: 'plain' } | { name: MatrixPath; tile: TileShape };
+/** A path with a shape where it has one. `f32`: numbers are stored in f32, to check derivatives. */
+export type LayerPath = { name: 'plain'; f32?: boolean } | { name: MatrixPath; tile: TileShape };
 
 /** How a kernel is built for a path: laid over a node. */
 export interface Launch {
@@ -74,6 +74,7 @@ function subgroups(info: DeviceInfo): Pick<Launch, 'subgroupSize' | 'fullSubgrou
  * Measured there: unrolled 1 ms more to compile for a multiply-add of the layers, 0.7 ns less to run it for a pixel.
  */
 export function variantOf(path: LayerPath, info: DeviceInfo, pixelsInAll: number): string {
+  if (path.name === 'plain' && path.f32) return 'f32';
   const name = path.name !== 'plain' && path.tile.halfSums ? `${path.name}.half` : path.name;
   if (info.type !== 'cpu') return name;
   const mesa = /Mesa (\d+)/.exec(info.driverInfo)?.[1];
@@ -98,8 +99,8 @@ const pitch = (width: number): number => 2 * width + 16;
 
 /** fwd and bck over `pixels` pixels, `frames` times. `spec`: constants of the model, with the invocations of a workgroup of the plain path. */
 export function panelLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, pixels: number, frames: number): Launch {
+  if (path.name === 'plain') return plainLaunch(path, info, spec, width, pixels, frames, 0);
   const variant = variantOf(path, info, pixels * frames);
-  if (path.name === 'plain') return { variant, spec, groups: [Math.ceil(pixels / (spec[0] as number)), 1, 1] };
   const subgroup = subgroupOf(info);
   const shared = info.limits.maxComputeSharedMemorySize;
   // Half as many pixels as invocations: few registers and little shared memory. But what is done a pixel an invocation (input,
@@ -118,13 +119,34 @@ export function panelLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spe
   };
 }
 
+/** Invocations of a workgroup of the tiled builds (panel_tiled.glsl, mulw.comp): an invocation has 8 outputs of 8 pixels. */
+const TILED_LOCAL = 64;
+const tiledPixels = (width: number): number => (64 * TILED_LOCAL) / width;
+
+/** Quads of inputs whose weights a tiled build has in shared memory at a time; undefined: there is too little for it. */
+function tiledStage(info: DeviceInfo, width: number, besides: number): number | undefined {
+  const room = info.limits.maxComputeSharedMemorySize - besides - tiledPixels(width) * 16 * (width / 4 + 1);
+  return [8, 4].find((quads) => width * quads * 16 <= room);
+}
+
+/** Whether the plain path is built in tiles: on GPUs. `VKPN_PLAIN` (docs/paths.md) asks for it or for another build. */
+const tiles = (path: LayerPath, info: DeviceInfo): boolean =>
+  path.name === 'plain' && !path.f32 && (process.env['VKPN_PLAIN'] ?? (info.type === 'cpu' ? '' : 'tiled')) === 'tiled';
+
+function plainLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, pixels: number, frames: number, besides: number): Launch {
+  const stage = tiles(path, info) ? tiledStage(info, width, besides) : undefined;
+  if (stage !== undefined) return { variant: 'plain.tiled', spec: { ...spec, 0: TILED_LOCAL, 24: stage }, groups: [Math.ceil(pixels / tiledPixels(width)), 1, 1] };
+  return { variant: variantOf(path, info, pixels * frames), spec, groups: [Math.ceil(pixels / (spec[0] as number)), 1, 1] };
+}
+
 /**
  * As panelLaunch, of kernels that keep nothing of the layers (mlp's infer, denoise): where matrices of sums can be made operands, the panel
  * stays in registers between layers (panel_coop.glsl). `besides`: shared memory they need for themselves, in bytes.
  */
 export function inferenceLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, pixels: number, frames: number, besides = 0): Launch {
+  if (path.name === 'plain') return plainLaunch(path, info, spec, width, pixels, frames, besides);
   const launch = panelLaunch(path, info, spec, width, pixels, frames);
-  if (path.name === 'plain' || !path.tile.converts || info.type === 'cpu') return launch;
+  if (!path.tile.converts || info.type === 'cpu') return launch;
   const subgroup = subgroupOf(info);
   const panel = Math.max(path.tile.m, subgroup);
   const perGroup = 4;
@@ -137,7 +159,10 @@ export function inferenceLaunch(path: LayerPath, info: DeviceInfo, spec: Launch[
 }
 
 /** Pixels that a workgroup of such a launch takes. */
-export const pixelsPerGroup = (path: LayerPath, { spec }: Launch): number => (path.name === 'plain' ? (spec[0] as number) : (spec[22] as number) * (spec[23] as number));
+export function pixelsPerGroup(path: LayerPath, { variant, spec }: Launch): number {
+  if (variant === 'plain.tiled') return tiledPixels(spec[1] as number);
+  return path.name === 'plain' ? (spec[0] as number) : (spec[22] as number) * (spec[23] as number);
+}
 
 /** mulw: how many partial sums it leaves, and its launch. */
 export interface GradientLaunch extends Launch {
@@ -150,6 +175,12 @@ export interface GradientLaunch extends Launch {
 export function gradientLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number, frames: number): GradientLaunch {
   const variant = variantOf(path, info, pixels * frames);
   const cpu = info.type === 'cpu';
+  if (tiles(path, info)) {
+    const run = 32;
+    const runs = Math.max(1, Math.ceil(pixels / (run * (pixels > 2 ** 19 ? 256 : 128))));
+    const parts = Math.ceil(pixels / (run * runs));
+    return { variant: 'plain.tiled', spec: { ...spec, 0: TILED_LOCAL, 16: run, 17: runs }, groups: [parts, layers + 1, Math.ceil(width / 64) ** 2], parts };
+  }
   if (path.name === 'plain') {
     // A part is RUN pixels where loops are slow (CPU drivers), else as many runs as keep the parts few.
     const run = width > 64 ? 32 : 64;
