@@ -22,7 +22,7 @@
 #include "common/taps.glsl"
 #include "kpn/pyramid.glsl"
 #include "kpn/texels.glsl"
-#include "kpn/window.glsl"
+#include "kpn/finest.glsl"
 
 layout(constant_id = 28) const int TILE_W = 8;
 layout(constant_id = 29) const int TILE_H = 8;
@@ -160,11 +160,7 @@ void finish(ivec2 t) {
     O = up + kernel[0].alpha * (COMBINE == BLEND ? sum[0] - partOf(0, up) : sum[0]);
     if (PARTS > 1) O += kernel[PARTS - 1].alpha * (COMBINE == BLEND ? sum[PARTS - 1] - partOf(1, up) : sum[PARTS - 1]);
   } else if (PARTS > 1) O += sum[PARTS - 1];
-  float strength = win.settings.z;
-  if (push.level == 0 && strength != 1.0) {
-    vec3 given = mip(indexOf(q, ivec2(0)));
-    O = given + strength * (O - given);
-  }
+  if (push.level == 0) O = finest(mip(indexOf(q, ivec2(0))), O);
   if (inside) result[to] = packTexel(O, 1.0);
 }
 

@@ -8,7 +8,7 @@
 #include "kpn/pyramid.glsl"
 #include "kpn/parts.glsl"
 #include "kpn/texels.glsl"
-#include "kpn/window.glsl"
+#include "kpn/finest.glsl"
 
 layout(set = 0, binding = 1) readonly buffer Image { uvec2 picture[]; };      // (y, x): the module's input, where level is 0
 layout(set = 0, binding = 2) readonly buffer Filtered { uvec2 filtered[]; };  // (part, picture, y, x): I.rgb, I.a, rgba f16
@@ -39,10 +39,6 @@ void main() {
     vec4 I = unpackTexel(filtered[k * plane + here]);
     O += I.a * (I.rgb - again[k]);
   }
-  float strength = win.settings.z;
-  if (push.level == 0 && strength != 1.0) {
-    vec3 given = READ_TEXEL(picture, push.single, here).rgb;
-    O = given + strength * (O - given);
-  }
+  if (push.level == 0) O = finest(READ_TEXEL(picture, push.single, here).rgb, O);
   result[here] = packTexel(O, 1.0);
 }

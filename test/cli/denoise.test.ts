@@ -76,6 +76,23 @@ describe('what it writes', () => {
     expect(Math.max(...half.map((v, i) => Math.abs(v - (out[i]! + noisy[i]!) / 2)))).toBeLessThan(0.002);
   });
 
+  test('a sharp picture with the noise of a low ISO is not made worse: no pixel moves farther than noise explains', async () => {
+    const [a, b] = [792, 7.68]; // a Canon EOS 30D at ISO 640 (docs/noise.md)
+    const lights = clean.map((_, i) => (i % 4 === 3 ? 1 : 0.01 + 0.9 * Math.max(0, Math.sin(1.7 * (i >> 2) * ((i >> 2) % 7))) ** 6));
+    let seed = 3;
+    const uniform = (): number => (seed = (seed * 48271) % 2147483647) / 2147483647;
+    const normal = (): number => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
+    const sd = (x: number): number => Math.sqrt(a + 65535 * Math.max(x, 0) * b) / 65535;
+    const seen = lights.map((x, i) => (i % 4 === 3 ? 1 : x + normal() * sd(x)));
+    file('lights.pfm', encodePfm(size, size, seen, 4));
+    expect(await denoise('lights.pfm', '-o', 'lights.out.pfm', '--noise', `${a}:${b}`)).toMatchObject({ code: 0 });
+    const out = read('lights.out.pfm');
+    expect(psnr(out, lights)).toBeGreaterThan(psnr(seen, lights) - 0.5);
+    const moved = out.map((v, i) => Math.abs(v - seen[i]!) / (sd(Math.max(v, seen[i]!)) + 2 ** -11 * Math.max(Math.abs(v), Math.abs(seen[i]!))));
+    expect(Math.max(...moved)).toBeLessThan(5.01);
+    expect(Math.max(...moved)).toBeGreaterThan(1);
+  });
+
   test('--noise NAME takes a saved profile', async () => {
     mkdirSync(join(dir, 'vkpn'));
     file('vkpn/noise.json', JSON.stringify({ version: 1, profiles: [{ name: 'mine', kind: 'linear', points: [{ ...noise, pictures: 1, measured: '2026-01-01' }] }] }));

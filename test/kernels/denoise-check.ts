@@ -114,6 +114,44 @@ function result(model: ModelOptions, I: readonly Range[], like: Image, below: Im
   return [{ value: O.value, bound }];
 }
 
+/** How many standard deviations of its noise a pixel changes by at most, of its luminance and of each channel (0: any), and how much of what is left is applied. */
+export interface Finish {
+  noise: Noise;
+  limits: readonly [luminance: number, channel: number];
+  strength: number;
+}
+
+/**
+ * From the network's result (h, w, 3) to kpn's at the finest level. The share of a change that is applied lies in a range where the result does: between those of the least
+ * and of the largest change and noise within it.
+ */
+export function finished(given: Float64Array, O: Range, { noise, limits, strength }: Finish): Range {
+  const value = O.value.slice();
+  const bound = O.bound.slice();
+  const [luminance, channel] = limits;
+  if (luminance === 0 && channel === 0 && strength === 1) return { value, bound };
+  const sd = (variances: readonly number[], weights: readonly number[]): number => Math.sqrt(sum(variances.map((v, c) => weights[c]! ** 2 * v))) / 65535;
+  for (let i = 0; i < value.length; i += 3) {
+    const at = [i, i + 1, i + 2];
+    const change = at.map((k) => O.value[k]! - given[k]!);
+    const error = at.map((k) => O.bound[k]! + 4 * u * (Math.abs(O.value[k]!) + Math.abs(given[k]!)));
+    const variances = (by: number): number[] => at.map((k, c) => noise.a + 65535 * noise.b * Math.max(given[k]!, O.value[k]! + by * error[c]!, 0));
+    const rules = [{ limit: luminance, weights: LUMINANCE }, ...at.map((_, c) => ({ limit: channel, weights: at.map((__, k) => (k === c ? 1 : 0)) }))].filter(({ limit }) => limit > 0);
+    /** The share where the change is `by` errors nearer to 0 (-1) or farther (1), and the noise the other way. */
+    const share = (by: number): number => Math.min(1, ...rules.map(({ limit, weights }) => {
+      const moved = Math.abs(sum(change.map((d, c) => d * weights[c]!))) + by * sum(error.map((e, c) => e * Math.abs(weights[c]!)));
+      return moved <= 0 ? 1 : (limit * sd(variances(-by), weights)) / moved;
+    }));
+    const [least, middle, most] = [share(1), share(0), share(-1)];
+    const off = Math.max(most - middle, middle - least) + 16 * u * middle;
+    at.forEach((k, c) => {
+      value[k] = given[k]! + strength * middle * change[c]!;
+      bound[k] = strength * (middle * error[c]! + off * (Math.abs(change[c]!) + error[c]!)) + 4 * u * (Math.abs(O.value[k]!) + Math.abs(given[k]!));
+    });
+  }
+  return { value, bound };
+}
+
 export interface Level {
   level: number;
   M: Image;
@@ -122,12 +160,12 @@ export interface Level {
   /** O of the coarser level, under prediff at the coarsest its M; undefined at the coarsest of the others. */
   below: Image | undefined;
   noise: Noise;
-  /** The finest level: how much of the difference is applied. */
-  strength: number;
+  /** Where this level's O is kpn's result. */
+  finish: Finish | undefined;
 }
 
 /** O; under postdiff, but for the coarsest level, I of each part. */
-export function denoised(model: ModelOptions, weights: Float64Array, { level, M, coarserM, below, noise, strength }: Level): Expected[] {
+export function denoised(model: ModelOptions, weights: Float64Array, { level, M, coarserM, below, noise, finish }: Level): Expected[] {
   const gain = noiseGain(level, model.pyramid);
   const D = coarserM ? rounded(detail(model, M, coarserM)) : exact(M.data);
   const taps = imageOf(M, 3, D.value);
@@ -140,12 +178,7 @@ export function denoised(model: ModelOptions, weights: Float64Array, { level, M,
   for (let l = 0; l < model.layers; l++) A = rounded(activated(model, product(model, weights, l, A)));
   const I = filtered(model, taps, tapError, rounded(product(model, weights, model.layers, A)));
   const results = result(model, I, M, below);
-  if (strength === 1) return results.map((O) => ({ ...O, stored: 1 }));
-  const s = strength;
-  return results.map((O) => ({
-    value: O.value.map((v, i) => M.data[i]! + s * (v - M.data[i]!)),
-    bound: O.bound.map((e, i) => s * e + 4 * u * (Math.abs(O.value[i]!) + Math.abs(M.data[i]!))), stored: 1,
-  }));
+  return results.map((O) => ({ ...(finish ? finished(M.data, O, finish) : O), stored: 1 }));
 }
 
 function sigmaOf(M: Image, p: number, { a, b }: Noise, gain: number): number {

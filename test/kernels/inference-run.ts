@@ -18,6 +18,8 @@ export interface InferenceCase {
   /** f16 values. */
   weights: Float64Array;
   strength?: number;
+  /** How many standard deviations of its noise a pixel changes by at most: luminance, each channel; 0: any. */
+  limits?: readonly [luminance: number, channel: number];
   path?: string;
   frames?: number;
 }
@@ -51,6 +53,8 @@ connect:kpn:01:output:o-img:01:input
 param:kpn:01:noise a:${c.noise.a}
 param:kpn:01:noise b:${c.noise.b}
 param:kpn:01:strength:${c.strength ?? 1}
+param:kpn:01:limit:${c.limits?.[0] ?? 0}
+param:kpn:01:limit c:${c.limits?.[1] ?? 0}
 param:kpn:01:path:${c.path ?? 'auto'}
 `;
 

@@ -16,16 +16,20 @@ const SHAPES = [
   { size: [1, 1], levels: 3, tiles: 1 }, { size: [1, 19], levels: 4, tiles: 2 }, { size: [5, 3], levels: 7, tiles: 1 }, { size: [35, 17], levels: 3, tiles: 1 },
 ] as const;
 
+/** Of luminance, of each channel. */
+const LIMITS: readonly (readonly [number, number])[] = [[0, 0], [0.5, 1], [2, 0], [0, 1.5]];
+
 interface Row extends Pick<ModelSpec, 'width' | 'layers' | 'context' | 'pyramid' | 'up' | 'combine' | 'apply' | 'ablend' | 'act' | 'chroma'> {
   shape: { size: readonly [number, number]; levels: number; tiles: number };
   format: PictureFormat;
   kind: PictureKind;
   strength: number;
+  limits: readonly [number, number];
 }
 
-const PLAIN: Row = { width: 32, layers: 1, context: 'star', pyramid: 'box', up: 'bspline', combine: 'blend', apply: 'softmax', ablend: 'plain', act: 'lrelu', chroma: false, shape: SHAPES[3], format: 'f16', kind: 'photo', strength: 1 };
+const PLAIN: Row = { width: 32, layers: 1, context: 'star', pyramid: 'box', up: 'bspline', combine: 'blend', apply: 'softmax', ablend: 'plain', act: 'lrelu', chroma: false, shape: SHAPES[3], format: 'f16', kind: 'photo', strength: 1, limits: [0, 0] };
 
-function caseOf({ shape, format, kind, strength, ...options }: Row, seed: number): InferenceCase {
+function caseOf({ shape, format, kind, strength, limits, ...options }: Row, seed: number): InferenceCase {
   const model: ModelSpec = { ...options, levels: shape.levels, loss: 'l2', sharp: 0.7 };
   const next = random(seed);
   const round = format === 'f16' ? toHalf : Math.fround;
@@ -35,7 +39,7 @@ function caseOf({ shape, format, kind, strength, ...options }: Row, seed: number
   });
   const relative = model.context !== 'star' && model.context !== 'window';
   const spread = (relative ? 0.05 : 1) * (kind === 'huge' && !relative ? 0.1 : 1);
-  return { model, inputs, format, strength, noise: { a: Math.fround(next() * 2e6), b: Math.fround(next() * 50) }, weights: testWeights(model, seed, spread) };
+  return { model, inputs, format, strength, limits, noise: { a: Math.fround(next() * 2e6), b: Math.fround(next() * 50) }, weights: testWeights(model, seed, spread) };
 }
 
 /** Checks every level; returns how many of the values are known to less than two roundings to f16. */
@@ -54,7 +58,7 @@ function check(c: InferenceCase, snapshot: Snapshot): { known: number; all: numb
       const filtered = model.combine === 'postdiff' && below;
       const name = filtered ? `I ${level}` : level === 0 ? 'output' : `O ${level}`;
       const expected = denoised(model, c.weights, {
-        level, M: mip(level), coarserM: prediff ? mip(level + 1) : undefined, below, noise: c.noise, strength: level === 0 && !filtered ? (c.strength ?? 1) : 1,
+        level, M: mip(level), coarserM: prediff ? mip(level + 1) : undefined, below, noise: c.noise, finish: level === 0 && !filtered ? { noise: c.noise, limits: c.limits ?? [0, 0], strength: c.strength ?? 1 } : undefined,
       });
       expected.forEach(({ value, bound, stored }, part) => {
         compare(`${name}, tile ${tile}, part ${part}`, pictureOf(c, snapshot, name, level, tile, filtered ? 4 : 3, part).data, { value, bound, stored: stored! });
@@ -67,7 +71,7 @@ function check(c: InferenceCase, snapshot: Snapshot): { known: number; all: numb
 }
 
 const rows = (fixed: Partial<Row>, contexts: readonly string[]) =>
-  pairwise({ context: contexts, pyramid: OPTIONS.pyramid, up: OPTIONS.up, combine: OPTIONS.combine, apply: OPTIONS.apply, ablend: OPTIONS.ablend, act: OPTIONS.act, chroma: OPTIONS.chroma, shape: SHAPES, format: ['f16', 'f32'], kind: ['photo', 'negative', 'black', 'huge'], strength: [1, 0.25, 0] })
+  pairwise({ context: contexts, pyramid: OPTIONS.pyramid, up: OPTIONS.up, combine: OPTIONS.combine, apply: OPTIONS.apply, ablend: OPTIONS.ablend, act: OPTIONS.act, chroma: OPTIONS.chroma, shape: SHAPES, format: ['f16', 'f32'], kind: ['photo', 'negative', 'black', 'huge'], strength: [1, 0.25, 0], limits: LIMITS })
     .map((row) => ({ ...PLAIN, ...fixed, ...(row as Partial<Row>) }));
 const cases = [
   ...rows({}, ['star', 'norm']),
@@ -78,7 +82,7 @@ const cases = [
   { ...PLAIN, width: 128, context: 'wnorm', combine: 'prediff', layers: 2, shape: { size: [19, 9], levels: 2, tiles: 1 } },
   { ...PLAIN, layers: 2, shape: { size: [70, 33], levels: 5, tiles: 1 } },
 ] satisfies Row[];
-const nameOf = (r: Row): string => Object.values(r).map((v) => (typeof v === 'object' ? `${v.levels} levels of ${v.tiles} ${v.size.join('x')}` : String(v))).join(' ');
+const nameOf = (r: Row): string => Object.values(r).map((v) => (typeof v === 'object' && 'size' in v ? `${v.levels} levels of ${v.tiles} ${v.size.join('x')}` : String(v))).join(' ');
 
 describe.each(PATHS)('path %s', (path) => {
   const count = { known: 0, all: 0 };

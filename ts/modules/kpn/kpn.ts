@@ -39,7 +39,8 @@ class Kpn implements ModuleInstance {
     const m = this.model;
     const { width, height } = ctx.port('input')!.shape;
     this.inMemory = { width, height };
-    this.settings = { noise: this.noiseab, strength: ctx.params.float('strength') };
+    const p = ctx.params;
+    this.settings = { noise: this.noiseab, strength: p.float('strength'), limits: { luminance: p.float('limit'), channel: p.float('limit c') } };
     const levels = this.levelsAt(0, 0);
     this.window = ctx.buffer('window', WINDOW_BYTES, { persistent: true, init: windowBytes(m, levels, this.settings) });
     addInference(ctx, m, levels, { window: this.window, input: ctx.port('input')!, weights: ctx.port('w')!.buffer, output: ctx.output('output') });
@@ -70,6 +71,8 @@ export const kpn: ModuleType = {
     { name: 'noise a', type: 'float', default: 0, min: 0, doc: 'var(x) = (a + 65535 x b) / 65535^2; where not set, the picture\'s own' },
     { name: 'noise b', type: 'float', default: 0, min: 0, doc: 'see noise a' },
     { name: 'strength', type: 'float', default: 1, min: 0, max: 1, doc: 'how far to go from the input to the denoised picture' },
+    { name: 'limit', type: 'float', default: 0, min: 0, doc: "no pixel's luminance changes by more than so many standard deviations of its noise; 0: by any" },
+    { name: 'limit c', type: 'float', default: 0, min: 0, doc: 'the same for each channel' },
     ...modelParams,
   ],
   create: (_info: InstanceInfo) => new Kpn(),

@@ -61,21 +61,23 @@ export interface WindowSettings {
   noise: { a: number; b: number };
   /** How far from the input to the result: 0..1. */
   strength: number;
+  /** How many standard deviations of its noise a pixel changes by at most; 0: any. */
+  limits: { luminance: number; channel: number };
 }
 
-export const WINDOW_BYTES = 16 + 2 * 8 * 16;
+export const WINDOW_BYTES = 32 + 2 * 8 * 16;
 
 /** The uniform buffer. */
-export function windowBytes(m: ModelSpec, levels: readonly WindowLevel[], { noise, strength }: WindowSettings): Uint8Array {
+export function windowBytes(m: ModelSpec, levels: readonly WindowLevel[], { noise, strength, limits }: WindowSettings): Uint8Array {
   const bytes = new ArrayBuffer(WINDOW_BYTES);
   const i32 = new Int32Array(bytes);
   const f32 = new Float32Array(bytes);
-  f32.set([noise.a, noise.b, strength]);
+  f32.set([noise.a, noise.b, strength, 0, limits.luminance, limits.channel]);
   const gains = noiseGains(m.pyramid, levels.length);
   levels.forEach((l, i) => {
-    i32.set([l.x, l.y, l.full.width, l.full.height], 4 + 4 * i);
-    i32.set([l.width, l.height], 36 + 4 * i);
-    f32[38 + 4 * i] = gains[i]!;
+    i32.set([l.x, l.y, l.full.width, l.full.height], 8 + 4 * i);
+    i32.set([l.width, l.height], 40 + 4 * i);
+    f32[42 + 4 * i] = gains[i]!;
   });
   return new Uint8Array(bytes);
 }
