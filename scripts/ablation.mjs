@@ -1,10 +1,12 @@
 // Trains networks that differ from a preset in one switch each and measures them by the protocol of docs/quality.md: what each choice is worth.
-//   node scripts/ablation.mjs -o FOLDER [--base photo,best] [--rows FILE.json] [--only TEXT] [--frames 10000] [--seeds 2] [--jobs 6] [PICTURES]
+//   node scripts/ablation.mjs -o FOLDER [--base photo,best] [--rows FILE.json] [--only TEXT] [--frames 10000] [--seeds 2] [--jobs N] [--limit SECONDS] [PICTURES]
 // After npm run build; works offline. Each row is examples/train-BASE.cfg with further lines (`--config`); rows of a file: [{base, name, lines}].
-// PICTURES: default examples/photos/test_*. Leaves ablation.md, ablation.json and every row's graph and weights in FOLDER.
+// PICTURES: default examples/photos/test_*. Leaves ablation.md, ablation.json and every row's graph and weights in FOLDER, written anew after
+// each training, so that a run that is cut off leaves what it has. --limit: no training starts after so many seconds. --jobs: default 3 of 4 cores (scoring takes
+// a core longer than a GPU takes to train).
 import { fork } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -28,12 +30,12 @@ async function rowsOf(base) {
   const preset = PRESETS[base];
   const wide = preset.width > 32;
   const values = {
-    ...CHOICES, sharp: [0.1, 0.3, 1, 3], levels: [1, 2, 3, 4, 5, 6], width: [32, 64, 128], layers: [1, 2, 3, 4, 6], chroma: [false, true],
+    ...CHOICES, sharp: [0.1, 0.3, 1, 3], levels: [1, 2, 3, 4, 5, 6], width: [32, 64, 128], layers: [1, 2, 3, 4, 6, 8], chroma: [false, true],
   };
   const show = (value) => (typeof value === 'boolean' ? Number(value) : value);
   const rows = [{ base, name: 'the preset', lines: [] }];
   // Of a wide preset, which takes several times as long, only what the narrow one may not tell.
-  const told = wide ? ['context', 'chroma', 'loss', 'levels', 'layers', 'width', 'pyramid', 'combine'] : Object.keys(values);
+  const told = wide ? ['context', 'chroma', 'loss', 'levels', 'layers', 'width', 'pyramid', 'up', 'combine'] : Object.keys(values);
   for (const [option, list] of Object.entries(values).filter(([option]) => told.includes(option)))
     for (const value of list) {
       if (value === preset[option] || incompatibility({ ...preset, [option]: value })) continue;
@@ -109,11 +111,11 @@ async function deadNeurons(runGraph, source) {
 
 // ---- all of them ----------------------------------------------------------------------------------------------------
 
-/** Runs the jobs, so many at once; a job that fails is told and left out. */
-async function inParallel(jobs, most) {
+/** Runs the jobs, so many at once, and calls `after` behind each; a job that fails is told, one that would start past the limit is left out. */
+async function inParallel(jobs, most, limit, after) {
   const queue = [...jobs];
   const worker = async () => {
-    for (let job = queue.shift(); job; job = queue.shift()) {
+    for (let job = queue.shift(); job && performance.now() < limit; job = queue.shift()) {
       job.result = await new Promise((done) => {
         const child = fork(fileURLToPath(import.meta.url), ['--child'], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
         let result;
@@ -123,6 +125,7 @@ async function inParallel(jobs, most) {
       });
       const { error, seconds, mean } = job.result;
       console.error(`${job.base}, ${job.name}, seed ${job.seed}: ${error ?? `${seconds.toFixed(1)} s, ${mean.map((l) => l.denoised[0].srgb.psnr.toFixed(2)).join(' / ')}`}`);
+      after();
     }
   };
   await Promise.all(Array.from({ length: most }, worker));
@@ -135,15 +138,15 @@ const spread = (list) => (Math.max(...list) - Math.min(...list)) / 2;
 function table(rows) {
   const lines = ['| | low | mid | high | ± | dead | s |', '|---|---|---|---|---|---|---|'];
   for (const { name, runs } of rows) {
-    const good = runs.filter((r) => !r.error);
+    const good = runs.filter((r) => r.mean);
     if (good.length === 0) {
-      lines.push(`| ${name} | failed | | | | | |`);
+      lines.push(`| ${name} | ${runs.some((r) => r.error) ? 'failed' : 'not trained'} | | | | | |`);
       continue;
     }
     const at = (level) => good.map((r) => r.mean[level].denoised[0].srgb.psnr);
     const dead = `${mean(good.map((r) => r.dead)).toFixed(1)} of ${good[0].neurons}`;
     const skipped = good.some((r) => r.skipped > 20 || r.badPixels > 0) ? ` (skipped ${good.map((r) => r.skipped).join(', ')}; bad pixels ${good.map((r) => r.badPixels).join(', ')})` : '';
-    lines.push(`| ${name}${skipped} | ${[0, 1, 2].map((l) => mean(at(l)).toFixed(2)).join(' | ')} | ${Math.max(...[0, 1, 2].map((l) => spread(at(l)))).toFixed(2)} | ${dead} | ${mean(good.map((r) => r.seconds)).toFixed(1)} |`);
+    lines.push(`| ${name}${skipped} | ${[0, 1, 2].map((l) => mean(at(l)).toFixed(2)).join(' | ')} | ${Math.max(...[0, 1, 2].map((l) => spread(at(l)))).toFixed(2)}${good.length < runs.length ? ` (${good.length} of ${runs.length})` : ''} | ${dead} | ${mean(good.map((r) => r.seconds)).toFixed(1)} |`);
   }
   return lines.join('\n');
 }
@@ -153,11 +156,11 @@ async function main() {
     allowPositionals: true,
     options: {
       output: { type: 'string', short: 'o' }, base: { type: 'string', default: 'photo,best' }, rows: { type: 'string' }, only: { type: 'string' },
-      frames: { type: 'string', default: '10000' }, seeds: { type: 'string', default: '2' }, jobs: { type: 'string', default: '6' },
+      frames: { type: 'string', default: '10000' }, seeds: { type: 'string', default: '2' }, jobs: { type: 'string', default: String(Math.ceil(0.75 * availableParallelism())) }, limit: { type: 'string' },
     },
   });
-  if (values.output === undefined || !['frames', 'seeds', 'jobs'].every((name) => /^[1-9]\d*$/.test(values[name]))) {
-    console.error('usage: node scripts/ablation.mjs -o FOLDER [--base photo,best] [--rows FILE.json] [--only TEXT] [--frames N] [--seeds N] [--jobs N] [PICTURES]');
+  if (values.output === undefined || !['frames', 'seeds', 'jobs', 'limit'].every((name) => /^[1-9]\d*$/.test(values[name] ?? '1'))) {
+    console.error('usage: node scripts/ablation.mjs -o FOLDER [--base photo,best] [--rows FILE.json] [--only TEXT] [--frames N] [--seeds N] [--jobs N] [--limit SECONDS] [PICTURES]');
     process.exit(2);
   }
   const folder = resolve(values.output);
@@ -171,15 +174,19 @@ async function main() {
   const jobs = rows.flatMap((row, index) =>
     Array.from({ length: Number(values.seeds) }, (_, i) => ({ ...row, index, seed: i + 1, frames: row.frames ?? frames, pictures, weightsFile: join(folder, `${row.base}-${row.name.replace(/[^a-z0-9.]+/gi, '-')}-${i + 1}.lut`) })));
   const began = performance.now();
+  const write = () => {
+    const results = rows.map((row, index) => ({ ...row, runs: jobs.filter((job) => job.index === index).map(({ seed, result }) => ({ seed, ...result })) }));
+    const text = bases.filter((base) => rows.some((row) => row.base === base)).map((base) => `## ${base}\n\n${table(results.filter((row) => row.base === base))}\n`).join('\n');
+    writeFileSync(join(folder, 'ablation.md'), text);
+    writeFileSync(join(folder, 'ablation.json'), JSON.stringify({ frames, pictures: pictures.map((p) => relative(root, p)), rows: results }, null, 1));
+    return text;
+  };
   // The largest first: what ends last is small.
-  await inParallel([...jobs].sort((a, b) => (a.base < b.base ? -1 : a.base > b.base ? 1 : 0)), Number(values.jobs));
-  const results = rows.map((row, index) => ({ ...row, runs: jobs.filter((job) => job.index === index).map(({ seed, result }) => ({ seed, ...result })) }));
-  const text = bases.filter((base) => rows.some((row) => row.base === base)).map((base) => `## ${base}\n\n${table(results.filter((row) => row.base === base))}\n`).join('\n');
-  writeFileSync(join(folder, 'ablation.md'), text);
-  writeFileSync(join(folder, 'ablation.json'), JSON.stringify({ frames, pictures: pictures.map((p) => relative(root, p)), rows: results }, null, 1));
-  console.log(text);
-  console.error(`${jobs.length} trainings of ${frames} frames in ${((performance.now() - began) / 1000).toFixed(0)} s`);
-  process.exitCode = jobs.some((job) => job.result.error) ? 1 : 0;
+  const sorted = [...jobs].sort((a, b) => (a.base < b.base ? -1 : a.base > b.base ? 1 : 0));
+  await inParallel(sorted, Number(values.jobs), began + 1000 * Number(values.limit ?? Infinity), write);
+  console.log(write());
+  console.error(`${jobs.filter((job) => job.result).length} of ${jobs.length} trainings of ${frames} frames in ${((performance.now() - began) / 1000).toFixed(0)} s`);
+  process.exitCode = jobs.every((job) => job.result?.mean) ? 0 : 1;
 }
 
 if (process.argv[2] === '--child')
