@@ -2,6 +2,7 @@
 #include "buffer.h"
 #include "device.h"
 #include "device_info.h"
+#include "handles.h"
 #include "js.h"
 #include "kernel.h"
 #include "program.h"
@@ -11,18 +12,6 @@
 #include <thread>
 
 namespace vkpn {
-
-#define VKPN_HANDLE(T, text, low)                                   \
-  template <>                                                       \
-  struct HandleTraits<T> {                                          \
-    static constexpr const char* name = text;                       \
-    static constexpr napi_type_tag tag{0x766b706e2d68616eULL, low}; \
-  };
-VKPN_HANDLE(Device, "device", 1)
-VKPN_HANDLE(Buffer, "buffer", 2)
-VKPN_HANDLE(Kernel, "kernel", 3)
-VKPN_HANDLE(Program, "program", 4)
-#undef VKPN_HANDLE
 
 namespace {
 
@@ -160,8 +149,7 @@ Napi::Value destroyBuffer(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
-Napi::Value createKernel(const Napi::CallbackInfo& info) {
-  const auto o = info[1].As<Napi::Object>();
+KernelDesc toKernelDesc(const Napi::Object& o) {
   KernelDesc desc;
   desc.name = text(o.Get("name"));
   const auto code = bytes(o.Get("spirv"));
@@ -175,7 +163,16 @@ Napi::Value createKernel(const Napi::CallbackInfo& info) {
   desc.specValues = words(o.Get("specValues"));
   desc.subgroupSize = word(o.Get("subgroupSize"));
   desc.fullSubgroups = flag(o.Get("fullSubgroups"));
-  return toHandle(info.Env(), std::make_shared<Kernel>(fromHandle<Device>(info[0]), desc));
+  return desc;
+}
+
+Napi::Value createKernel(const Napi::CallbackInfo& info) {
+  return toHandle(info.Env(), std::make_shared<Kernel>(fromHandle<Device>(info[0]), toKernelDesc(info[1].As<Napi::Object>())));
+}
+
+/** The same on a thread. */
+Napi::Value buildKernel(const Napi::CallbackInfo& info) {
+  return startKernel(info.Env(), fromHandle<Device>(info[0]), toKernelDesc(info[1].As<Napi::Object>()));
 }
 
 Op toOp(const Napi::Object& o) {
@@ -246,6 +243,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   expose<readBuffer>(exports, "readBuffer");
   expose<destroyBuffer>(exports, "destroyBuffer");
   expose<createKernel>(exports, "createKernel");
+  expose<buildKernel>(exports, "buildKernel");
   expose<createProgram>(exports, "createProgram");
   expose<runProgram>(exports, "runProgram");
   expose<destroyProgram>(exports, "destroyProgram");

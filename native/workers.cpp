@@ -1,6 +1,7 @@
 // AsyncWorkers that settle a promise, with the error's code where they fail.
 #include "workers.h"
 
+#include "handles.h"
 #include "js.h"
 
 namespace vkpn {
@@ -37,6 +38,19 @@ private:
   }
   Napi::Promise::Deferred deferred_;
   std::string code_ = "VULKAN";
+};
+
+class KernelWorker : public Worker {
+public:
+  KernelWorker(Napi::Env env, std::shared_ptr<Device> device, KernelDesc desc)
+      : Worker(env), device_(std::move(device)), desc_(std::move(desc)) {}
+
+private:
+  void work() override { kernel_ = std::make_shared<Kernel>(device_, desc_); }
+  Napi::Value result(Napi::Env env) override { return toHandle(env, std::move(kernel_)); }
+  std::shared_ptr<Device> device_;
+  KernelDesc desc_;
+  std::shared_ptr<Kernel> kernel_;
 };
 
 class RunWorker : public Worker {
@@ -95,6 +109,13 @@ private:
 };
 
 }  // namespace
+
+Napi::Promise startKernel(Napi::Env env, std::shared_ptr<Device> device, KernelDesc desc) {
+  device->requireUsable();
+  auto* worker = new KernelWorker(env, std::move(device), std::move(desc));  // deletes itself when done
+  worker->Queue();
+  return worker->promise();
+}
 
 Napi::Promise startRun(Napi::Env env, std::shared_ptr<Program> program, const RunOptions& options,
                        std::shared_ptr<std::atomic<bool>> interrupted) {

@@ -1,4 +1,4 @@
-// What runs off the JavaScript thread: replaying a program, reading a buffer. Each owns what it uses.
+// What runs off the JavaScript thread: building a kernel, replaying a program, reading a buffer. Each owns what it uses.
 #pragma once
 #include "program.h"
 
@@ -8,6 +8,9 @@
 #include <memory>
 
 namespace vkpn {
+
+/** Starts to build a kernel; the promise resolves to its handle. The device stays open until then. Throws CLOSED. */
+Napi::Promise startKernel(Napi::Env env, std::shared_ptr<Device> device, KernelDesc desc);
 
 /** Starts a run; the promise resolves to RunResult. Its buffers count as in use until then. Throws CLOSED. */
 Napi::Promise startRun(Napi::Env env, std::shared_ptr<Program> program, const RunOptions& options,

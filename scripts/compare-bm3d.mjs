@@ -17,7 +17,7 @@ const { encodePicture } = await dist('formats/picture.js');
 const { listPictures } = await dist('pictures/read.js');
 const { readWeights } = await dist('quality/denoiser.js');
 const { evaluate, meanLevels, openClean, part, PROTOCOL_CROP, PROTOCOL_SEED } = await dist('quality/evaluate.js');
-const { Reference } = await dist('quality/metrics.js');
+const { protocolScores } = await dist('quality/metrics.js');
 const { addNoise, NAMED_LEVELS, parseLevels } = await dist('quality/noise.js');
 const { scoreTable } = await dist('quality/table.js');
 
@@ -128,14 +128,13 @@ async function classics(python, files, levels, methods, most, warn, strips) {
     const pictures = [];
     for (const [i, file] of files.entries()) {
       const clean = await openClean(file, PROTOCOL_CROP, warn);
-      const reference = new Reference(clean);
       const jobs = levels.flatMap((level) => methods.map((method, m) => async () => {
         const noisy = addNoise(clean, level, PROTOCOL_SEED);
         const denoised = await denoise(python, folder, method, noisy, level, `${i}-${level.name.replace(':', '_')}-${method}`);
         if (m === 0) strips?.add(file, level, 0, noisy);
         if (m === 0) strips?.add(file, level, 1000, clean);
         strips?.add(file, level, 1 + m, denoised);
-        return reference.scores(denoised);
+        return protocolScores(denoised, clean);
       }));
       const scores = await inParallel(jobs, most);
       pictures.push({

@@ -13,7 +13,7 @@ const dir = mkdtempSync(join(tmpdir(), 'vkpn-overhead-'));
 const photos = join(root, 'examples', 'photos');
 const held = readdirSync(photos).filter((n) => /^test_.*\.jpg$/.test(n)).map((n) => join(photos, n));
 
-const common = ['train', photos, '-o', 'weights', '--preset', 'classic', '--batch', '1', '--alpha', '0.003', '--frames', frames, '--force', '-d', 'cli', ...(device ? ['--device', device] : [])];
+const common = ['train', photos, '-o', 'weights', '--preset', 'classic', '--batch', '1', '--alpha', '0.003', '--frames', frames, '--force', '-d', 'cli,pipe', ...(device ? ['--device', device] : [])];
 const config = ['--config', 'param:i-set:01:names:train_*.jpg', 'param:i-set:01:reduce:1'];
 const off = ['--holdout', '0', '--checkpoint', '0'];
 const on = ['--validate', ...held, '--log', 'run.csv', '--checkpoint', '5', '--tensorboard', 'events', '--report', 'report.html'];
@@ -43,12 +43,14 @@ function train(more) {
   const begin = performance.now();
   const child = spawn(process.execPath, [join(root, 'bin', 'vkpn'), ...common, ...more, ...config], { cwd: dir, stdio: ['ignore', 'ignore', 'pipe'] });
   const samples = [];
+  const series = [];
   let text = '';
   let last;
   const timer = setInterval(() => {
     const now = usage(child.pid);
     if (!now) return;
     last = now.cpu;
+    series.push(now.resident.toFixed(0));
     const done = Number([...text.matchAll(/frame (\d+)\//g)].at(-1)?.[1] ?? 0);
     if (done >= 1000 && (!more.includes('--validate') || text.includes('| validation '))) samples.push({ resident: now.resident, device: hasDeviceMemory ? deviceMegabytes() : undefined });
   }, 500);
@@ -60,7 +62,7 @@ function train(more) {
       console.error(`ended with ${code}:\n${text.slice(-2000)}`);
       process.exit(1);
     }
-    resolve({ seconds, cpu: last, wall: (performance.now() - begin) / 1000, samples, best: [...text.matchAll(/best after .*|best .* at \d+\)/g)].at(-1)?.[0] });
+    resolve({ seconds, cpu: last, wall: (performance.now() - begin) / 1000, samples, series, costs: [...text.matchAll(/^.*(?:training waited|the report took).*$/gm)].map(([line]) => line.replace('[pipe] ', '')), best: [...text.matchAll(/best after .*|best .* at \d+\)/g)].at(-1)?.[0] });
   }));
 }
 
@@ -100,8 +102,12 @@ for (let round = 1; round <= Math.max(1, Number(rounds)); round++) {
 }
 const cost = (of) => `${(100 * (median(all.on.map(of)) / median(all.off.map(of)) - 1)).toFixed(2)} %`;
 const checkpoints = readdirSync(join(dir, 'weights.checkpoints')).length;
+const report = readFileSync(join(dir, 'report.html'), 'utf8');
 const rows = readFileSync(join(dir, 'run.csv'), 'utf8').trim().split('\n').slice(1);
 if (all.off.length > 0) console.log(`\nmedians: everything costs ${cost((r) => r.seconds)} of the frames' time, ${cost((r) => r.wall)} of the process's, ${cost((r) => r.cpu)} of its CPU time`);
 console.log(`the last run: ${rows.filter((row) => row.split(',')[6] !== '').length} validations, ${rows.length} rows of the log, ${checkpoints} checkpoints kept, a report of ${statSync(join(dir, 'report.html')).size} bytes; ${all.on.at(-1).best ?? ''}`);
+for (const line of all.on.at(-1).costs) console.log(line);
+for (const [, what, time] of report.matchAll(/<td>(start-up|frames|of them: device|reading pictures|writing|checkpoints)<\/td><td>([^<]*)/g)) console.log(`${what}: ${time}`);
+console.log(`resident MB each half second: ${all.on.at(-1).series.join(' ')}`);
 rmSync(dir, { recursive: true });
 process.exitCode = failed ? 1 : 0;

@@ -97,6 +97,7 @@ export async function runSource(source: GraphSource, options: CliOptions, log: L
     progress?.stop();
     report(summary, log);
     for (const line of watch?.summary() ?? []) log.log('cli', line);
+    if (watch) log.log('pipe', watch.costs);
     const early = watch?.stop.aborted === true && stop.code === undefined;
     return { code: summary.stopped && !early ? (stop.code ?? 130) : 0, summary, validations: watch?.history ?? [] };
   } finally {

@@ -129,9 +129,11 @@ export async function runTrain(folder: string, options: TrainOptions, config: re
   process.stdout.write(final.text);
   log.log('cli', `${pictures - settings.holdout} pictures to train on${settings.holdout > 0 ? `, ${settings.holdout} held out` : ''}`);
   const validate = options.validate ?? (held.length > 0 ? held : undefined);
-  const recorder = options.report === undefined ? undefined : new Recorder();
+  const recorder = options.report === undefined ? undefined : new Recorder({
+    picture: held[0] ?? (await picturesUnder(resolve(folder)))[0]!, reduce: ['auto', '1', '2', '3', '4'].indexOf(settings.reduce), warn: (message) => log.warn(message),
+  });
   const { code, summary, validations } = await runSource(final, { ...options, validate, tile: undefined, lastFrameOnly: true, progress: true }, log, recorder?.hooks ?? {});
-  if (recorder && summary.done > summary.first) await report(folder, options, { settings, text: final.text, summary, validations, recorder, held }, log);
+  if (recorder && summary.done > summary.first) await report(folder, options, { settings, text: final.text, summary, validations, recorder }, log);
   return code;
 }
 
@@ -141,27 +143,22 @@ interface Ran {
   summary: RunSummary;
   validations: readonly Validated[];
   recorder: Recorder;
-  held: readonly string[];
 }
 
 /** Writes the page about a run. */
-async function report(folder: string, options: TrainOptions, { settings, text, summary, validations, recorder, held }: Ran, log: Log): Promise<void> {
+async function report(folder: string, options: TrainOptions, { settings, text, summary, validations, recorder }: Ran, log: Log): Promise<void> {
   const { noise } = settings;
-  const device = openDevice(options, log);
-  try {
-    await writeReport({
-      file: options.report!, title: `Training on ${basename(resolve(folder))}`, graph: text, summary, validations, recorder, device, warn: (message) => log.warn(message),
-      picture: held[0] ?? (await picturesUnder(resolve(folder)))[0]!, weights: `${settings.weights}.lut`, reduce: ['auto', '1', '2', '3', '4'].indexOf(settings.reduce),
-      settings: [
-        ['pictures', settings.folder], ...(settings.pairs === undefined ? [] : [['noisy counterparts', settings.pairs] as const]), ['weights', `${settings.weights}.lut`],
-        ['preset', settings.preset], ['noise', noise.kind === 'fixed' ? `a ${noise.a}, b ${noise.b}${noise.from === undefined ? '' : ` (${noise.from})`}` : noise.kind === 'pairs' ? 'of the pairs' : 'log-uniform, all strengths'],
-        ['tiles a frame', `${settings.batch} of ${settings.tile}x${settings.tile}`], ['learning rate', String(settings.alpha)], ['seed', String(settings.seed)], ['held out', String(settings.holdout)],
-      ],
-    });
-    log.log('cli', `wrote ${options.report!}`);
-  } finally {
-    device.close();
-  }
+  const begun = performance.now();
+  await writeReport({
+    file: options.report!, title: `Training on ${basename(resolve(folder))}`, graph: text, summary, validations, recorder,
+    settings: [
+      ['pictures', settings.folder], ...(settings.pairs === undefined ? [] : [['noisy counterparts', settings.pairs] as const]), ['weights', `${settings.weights}.lut`],
+      ['preset', settings.preset], ['noise', noise.kind === 'fixed' ? `a ${noise.a}, b ${noise.b}${noise.from === undefined ? '' : ` (${noise.from})`}` : noise.kind === 'pairs' ? 'of the pairs' : 'log-uniform, all strengths'],
+      ['tiles a frame', `${settings.batch} of ${settings.tile}x${settings.tile}`], ['learning rate', String(settings.alpha)], ['seed', String(settings.seed)], ['held out', String(settings.holdout)],
+    ],
+  });
+  log.log('cli', `wrote ${options.report!}`);
+  log.log('pipe', `the report took ${(recorder.seconds * 1000).toFixed(0)} ms after the last frame, beside the last validation, and ${(performance.now() - begun).toFixed(0)} ms more`);
 }
 
 /** What the options and the folder say. Throws InputError. */

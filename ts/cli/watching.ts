@@ -39,8 +39,9 @@ export function watched(options: Partial<RunOptions>, watch: Watch | undefined):
       await onSlice?.(done, access);
     },
     inspect: async (access) => {
-      await watch.end(access);
-      await inspect?.(access);
+      // At the same time: while threads score, the device has nothing to do. Both end before the buffers go.
+      const ended = await Promise.allSettled([watch.end(access), inspect?.(access)]);
+      for (const result of ended) if (result.status === 'rejected') throw result.reason;
     },
     checkpoint: checkpoint && { ...checkpoint, watcher: { save: () => watch.save(), restore: (value) => watch.restore(value) }, ...(watch.validates ? { score: () => watch.score() } : {}) },
   };

@@ -3,7 +3,7 @@ import { GpuError } from '../errors.js';
 import { BufferImpl } from './buffer.js';
 import { isInteger, require_ } from './check.js';
 import { KernelImpl, kernelKey, toNativeKernel } from './kernel.js';
-import { gpuCall, native, type DeviceHandle, type Native, type NativeDeviceInfo } from './native.js';
+import { gpuCall, native, toGpuError, type DeviceHandle, type KernelHandle, type Native, type NativeDeviceInfo } from './native.js';
 import { PipelineCache } from './pipeline-cache.js';
 import { ProgramImpl, toNativeOps } from './program.js';
 import { Queue } from './queue.js';
@@ -54,6 +54,8 @@ class DeviceImpl implements Device {
   private readonly handle: DeviceHandle;
   private readonly queue = new Queue();
   private readonly kernels = new Map<string, KernelImpl>();
+  /** By threads, as long as they take. */
+  private readonly building = new Map<string, Promise<KernelImpl>>();
   private readonly pipelines: PipelineCache;
   private closed = false;
 
@@ -79,13 +81,26 @@ class DeviceImpl implements Device {
     this.checkOpen();
     const nativeDesc = toNativeKernel(desc, this.info);
     const key = kernelKey(nativeDesc);
-    let kernel = this.kernels.get(key);
-    if (kernel === undefined) {
-      const handle = gpuCall(() => this.native.createKernel(this.handle, nativeDesc));
-      kernel = new KernelImpl(handle, desc.name, [...desc.bindings], nativeDesc.pushBytes);
-      this.kernels.set(key, kernel);
-      this.pipelines.changed();
-    }
+    return this.kernels.get(key) ?? this.keep(key, desc, gpuCall(() => this.native.createKernel(this.handle, nativeDesc)));
+  }
+
+  async buildKernel(desc: KernelDesc): Promise<Kernel> {
+    this.checkOpen();
+    const nativeDesc = toNativeKernel(desc, this.info);
+    const key = kernelKey(nativeDesc);
+    const known = this.kernels.get(key) ?? this.building.get(key);
+    if (known) return known;
+    const made = gpuCall(() => this.native.buildKernel(this.handle, nativeDesc)).then((handle) => this.keep(key, desc, handle), (error: unknown) => {
+      throw toGpuError(error);
+    }).finally(() => this.building.delete(key));
+    this.building.set(key, made);
+    return made;
+  }
+
+  private keep(key: string, desc: KernelDesc, handle: KernelHandle): KernelImpl {
+    const kernel = new KernelImpl(handle, desc.name, [...desc.bindings], desc.pushBytes ?? 0);
+    this.kernels.set(key, kernel);
+    this.pipelines.changed();
     return kernel;
   }
 
@@ -93,7 +108,8 @@ class DeviceImpl implements Device {
     this.checkOpen();
     const nativeOps = toNativeOps(name, ops, this.info);
     // Now, not when the device is closed: whoever asks for a program has its kernels, and may be killed later.
-    gpuCall(() => this.pipelines.save());
+    // (Not while others are built: the cache is theirs then. Who asked for them will ask for a program.)
+    if (this.building.size === 0) gpuCall(() => this.pipelines.save());
     const handle = gpuCall(() => this.native.createProgram(this.handle, name, nativeOps));
     return new ProgramImpl(this.native, this.queue, handle, name);
   }
@@ -117,7 +133,9 @@ class DeviceImpl implements Device {
     this.interrupt();
     this.closed = true;
     open.delete(this);
-    void this.queue.add(() => this.native.closeDevice(this.handle));
+    const free = (): Promise<void> => this.queue.add(() => this.native.closeDevice(this.handle));
+    if (this.building.size === 0) void free();
+    else void Promise.allSettled(this.building.values()).then(free);
   }
 
   private checkOpen(): void {

@@ -70,6 +70,7 @@ export interface Native {
   readBuffer(buffer: BufferHandle, offset: number, bytes: number): Promise<Uint8Array>;
   destroyBuffer(buffer: BufferHandle): void;
   createKernel(device: DeviceHandle, desc: NativeKernelDesc): KernelHandle;
+  buildKernel(device: DeviceHandle, desc: NativeKernelDesc): Promise<KernelHandle>;
   createProgram(device: DeviceHandle, name: string, ops: NativeOp[]): ProgramHandle;
   runProgram(program: ProgramHandle, repeats: number, timestamps: boolean, submitMs: number, maxPerSubmit: number): Promise<RunResult>;
   destroyProgram(program: ProgramHandle): void;

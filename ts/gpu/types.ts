@@ -139,6 +139,8 @@ export interface Device {
   buffer(name: string, bytes: number, options?: { host?: boolean; uniform?: boolean }): GpuBuffer;
   /** Builds a pipeline; the same desc gives the same Kernel. */
   kernel(desc: KernelDesc): Kernel;
+  /** The same on a thread, while the event loop and what runs on the device go on. */
+  buildKernel(desc: KernelDesc): Promise<Kernel>;
   program(ops: Op[], name?: string): Program;
   /** Ends the current run after the submits in flight. */
   interrupt(): void;

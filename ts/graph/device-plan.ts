@@ -1,6 +1,5 @@
 // A plan on a device: memory, kernels, and the program that is one frame.
 
-import { setImmediate } from 'node:timers/promises';
 import { GpuError } from '../errors.js';
 import type { BufferView, Device, GpuBuffer, Kernel, Op, Program, RunResult } from '../gpu/types.js';
 import { stepName, type Plan, type Slot, type Step } from './plan.js';
@@ -48,8 +47,8 @@ export class DevicePlan implements FramePlan {
   private constructor(readonly plan: Plan) {}
 
   /**
-   * Allocates and compiles everything; undefined if `signal` came meanwhile: compiling may take long, so the event loop gets
-   * its turn between kernels. Rejects with GpuError OUT_OF_MEMORY before it allocates what can't fit.
+   * Allocates and compiles everything; undefined if `signal` came meanwhile: compiling may take long, so a thread does it, kernel by
+   * kernel. Rejects with GpuError OUT_OF_MEMORY before it allocates what can't fit.
    */
   static async create(plan: Plan, device: Device, load: SpirvLoader, signal?: AbortSignal): Promise<DevicePlan | undefined> {
     const made = new DevicePlan(plan);
@@ -58,8 +57,7 @@ export class DevicePlan implements FramePlan {
     try {
       for (const slot of plan.slots) made.memory.set(slot, device.buffer(slotName(slot), roundUp(slot.bytes, 16), slot.uniform ? { uniform: true } : {}));
       for (const step of plan.steps) {
-        if (step.kind === 'node') made.kernels.set(step.desc, kernelOf(device, step.desc, load));
-        await setImmediate();
+        if (step.kind === 'node') made.kernels.set(step.desc, await buildKernel(device, step.desc, load));
         if (signal?.aborted) return made.freeMemory();
       }
       made.initialise();
@@ -155,8 +153,8 @@ export class DevicePlan implements FramePlan {
   }
 }
 
-function kernelOf(device: Device, desc: NodeDesc, load: SpirvLoader): Kernel {
-  return device.kernel({
+function buildKernel(device: Device, desc: NodeDesc, load: SpirvLoader): Promise<Kernel> {
+  return device.buildKernel({
     name: desc.variant === undefined ? desc.kernel : `${desc.kernel}.${desc.variant}`,
     spirv: load(desc.kernel, desc.variant),
     bindings: desc.uses.map((u) => u.kind ?? 'storage'),
@@ -167,12 +165,11 @@ function kernelOf(device: Device, desc: NodeDesc, load: SpirvLoader): Kernel {
   });
 }
 
-/** Builds a plan's kernels, which a device keeps; the event loop gets its turn between them. `signal` ends it early. */
+/** Builds a plan's kernels, which a device keeps, on a thread. `signal` ends it early. */
 export async function buildKernels(plan: Plan, device: Device, load: SpirvLoader, signal?: AbortSignal): Promise<void> {
   for (const step of plan.steps) {
     if (signal?.aborted) return;
-    if (step.kind === 'node') kernelOf(device, step.desc, load);
-    await setImmediate();
+    if (step.kind === 'node') await buildKernel(device, step.desc, load);
   }
 }
 

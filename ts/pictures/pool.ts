@@ -43,6 +43,17 @@ export function startThreads(count: number): void {
   }
 }
 
+/** Runs jobs, so many at a time; results in the jobs' order. */
+export async function inTurn<T>(jobs: readonly (() => Promise<T>)[], most: number): Promise<T[]> {
+  const results: T[] = [];
+  let at = 0;
+  const work = async (): Promise<void> => {
+    for (let i = at++; i < jobs.length; i = at++) results[i] = await jobs[i]!();
+  };
+  await Promise.all(Array.from({ length: Math.min(most, jobs.length) }, work));
+  return results;
+}
+
 function next(): void {
   if (queue.length === 0 || (idle.length === 0 && busy.size >= poolSize)) return;
   const worker = idle.pop() ?? start();

@@ -5,7 +5,7 @@ import { InputError } from '../errors.js';
 import { withInput } from '../files.js';
 import { decodeLut, lutHeaderBytes, parseLutHeader } from '../formats/lut.js';
 import type { Device } from '../gpu/types.js';
-import { DevicePlan, type SpirvLoader } from '../graph/device-plan.js';
+import { buildKernels, DevicePlan, type SpirvLoader } from '../graph/device-plan.js';
 import { makePlan } from '../graph/plan.js';
 import { checkGraph, type CheckedGraph } from '../graph/run.js';
 import type { ModuleInstance, ModuleType, PlanBuffer, Port, PortShape } from '../graph/types.js';
@@ -76,9 +76,22 @@ export class Denoiser {
     private readonly result: Port,
   ) {}
 
+  /** Has threads build the kernels, which the device keeps for `create`. Throws as it does. */
+  static async buildKernels(device: Device, load: SpirvLoader, options: DenoiserOptions): Promise<void> {
+    const { checked } = await Denoiser.graph(options);
+    await buildKernels(makePlan(checked.run, device.info), device, load, options.signal);
+  }
+
   /** Undefined if `signal` came meanwhile. Throws InputError where the weights don't make a network, GpuError. */
   static async create(device: Device, load: SpirvLoader, options: DenoiserOptions): Promise<Denoiser | undefined> {
-    const { width, height, noise, weights, params = [], onWarning, signal } = options;
+    const { picture, held, checked } = await Denoiser.graph(options);
+    const plan = await DevicePlan.create(makePlan(checked.run, device.info), device, load, options.signal);
+    if (plan === undefined) return undefined;
+    const result = plan.plan.ports.get(checked.run.find((r) => r.node.type === sink)!)!.inputs.get('input')!;
+    return new Denoiser(picture, held, checked, plan, result);
+  }
+
+  private static async graph({ width, height, noise, weights, params = [], onWarning }: DenoiserOptions): Promise<{ picture: Held; held: Held; checked: CheckedGraph }> {
     const picture = new Held({ channels: 'rgba', format: 'f32', width, height, count: 1, noise }, 'zero');
     const held = new Held(weights.shape, weights.data);
     const registry = new Map([source('picture', 'rgba', () => picture), source('weights', 'ssbo', () => held), kpn, sink].map((type) => [type.name, type]));
@@ -87,10 +100,7 @@ export class Denoiser {
     const checked = await checkGraph({ file: weights.name, text: text.join('\n'), registry, onWarning }).catch((error: unknown) => {
       throw error instanceof InputError ? new InputError(error.code, error.message, { place: { file: weights.name }, hint: error.hint, cause: error }) : error;
     });
-    const plan = await DevicePlan.create(makePlan(checked.run, device.info), device, load, signal);
-    if (plan === undefined) return undefined;
-    const result = plan.plan.ports.get(checked.run.find((r) => r.node.type === sink)!)!.inputs.get('input')!;
-    return new Denoiser(picture, held, checked, plan, result);
+    return { picture, held, checked };
   }
 
   /** Replaces the weights by others of the same network. */

@@ -7,7 +7,7 @@ import type { Device } from '../gpu/types.js';
 import type { SpirvLoader } from '../graph/device-plan.js';
 import { openPicture } from '../pictures/read.js';
 import { Denoiser, type Weights } from './denoiser.js';
-import { Reference, type Encoding, type RgbaPicture, type Score, type Scores } from './metrics.js';
+import { protocolScores, type Encoding, type RgbaPicture, type Score, type Scores } from './metrics.js';
 import { addNoise, type NoiseLevel } from './noise.js';
 import { fromDevice } from './scoring.js';
 
@@ -93,12 +93,11 @@ export async function evaluate(options: EvaluateOptions): Promise<PictureScores[
   try {
     for (const file of options.files) {
       const clean = await openClean(file, options.crop, options.warn);
-      const reference = new Reference(clean);
       const levels: LevelScores[] = [];
       for (const level of options.levels) {
         const noisy = addNoise(clean, level, options.seed);
         const denoised = await denoisers.run(noisy, level);
-        levels.push({ level: level.name, noisy: reference.scores(noisy), denoised: denoised.map((d) => reference.scores(d)) });
+        levels.push({ level: level.name, noisy: protocolScores(noisy, clean), denoised: denoised.map((d) => protocolScores(d, clean)) });
         await options.onCase?.({ file, level, clean, noisy, denoised });
       }
       results.push({ file, width: clean.width, height: clean.height, levels });

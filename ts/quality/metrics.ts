@@ -34,135 +34,113 @@ const bell = Float64Array.from({ length: SIZE }, (_, i) => Math.exp(-((i - (SIZE
 const bellSum = bell.reduce((a, b) => a + b, 0);
 const WINDOW = bell.map((v) => v / bellSum);
 
-/** The values that are compared: (y, x, rgb), clipped to [0, 1] and encoded. NaN counts as 0, as it would be shown. */
-function shownValues({ rgba }: RgbaPicture, encoding: Encoding): Float64Array {
-  const out = new Float64Array((rgba.length / 4) * 3);
-  for (let i = 0, o = 0; i < rgba.length; i += 4)
+/** Row y of what is compared: rgb, clipped to [0, 1] and encoded. NaN counts as 0, as it would be shown. */
+function shownRow({ width, rgba }: RgbaPicture, y: number, encoding: Encoding, out: Float64Array): void {
+  for (let i = 4 * width * y, o = 0; o < 3 * width; i += 4)
     for (let c = 0; c < 3; c++) {
       const v = rgba[i + c]!;
       const clipped = v > 0 ? Math.min(v, 1) : 0;
       out[o++] = encoding === 'srgb' ? srgb(clipped) : clipped;
     }
-  return out;
 }
 
-function luminanceOf(rgb: Float64Array): Float64Array {
+function luminanceRow(rgb: Float64Array, out: Float64Array): void {
   const [r, g, b] = rec2020Luminance;
-  const out = new Float64Array(rgb.length / 3);
-  for (let p = 0, i = 0; p < out.length; p++, i += 3) out[p] = r * rgb[i]! + g * rgb[i + 1]! + b * rgb[i + 2]!;
-  return out;
+  for (let x = 0, i = 0; x < out.length; x++, i += 3) out[x] = r * rgb[i]! + g * rgb[i + 1]! + b * rgb[i + 2]!;
 }
 
-/** Weighted means over the whole windows inside a width x height picture: (height - 10) rows of width - 10. */
-function windowMeans(values: Float64Array, width: number, height: number): Float64Array {
-  const w = width - SIZE + 1;
-  const h = height - SIZE + 1;
-  const rows = new Float64Array(w * height);
-  for (let y = 0; y < height; y++)
-    for (let k = 0; k < SIZE; k++) {
-      const weight = WINDOW[k]!;
-      for (let x = 0, from = y * width + k, to = y * w; x < w; x++) rows[to++]! += weight * values[from++]!;
+/** out[x] = the window's weighted mean of u[x ..] * v[x ..]; v undefined: of u alone. */
+function meansAlong(out: Float64Array, u: Float64Array, v?: Float64Array): void {
+  out.fill(0);
+  for (let k = 0; k < SIZE; k++) {
+    const weight = WINDOW[k]!;
+    if (v) for (let x = 0; x < out.length; x++) out[x]! += weight * (u[x + k]! * v[x + k]!);
+    else for (let x = 0; x < out.length; x++) out[x]! += weight * u[x + k]!;
+  }
+}
+
+/** What SSIM takes the windows' means of: two luminances, their squares, their product. */
+const MOMENTS = 5;
+
+/** Adds up SSIM row by row, holding the means along the last 11 rows alone: a picture's worth of memory a thread would be a lot, and slower. */
+class Similarity {
+  private readonly width: number;
+  private readonly u: Float64Array;
+  private readonly v: Float64Array;
+  /** Row y of the picture is at y % 11. */
+  private readonly rows: Float64Array[][];
+  private readonly means: Float64Array[];
+  private sum = 0;
+
+  constructor(pictureWidth: number) {
+    this.width = pictureWidth - SIZE + 1;
+    this.u = new Float64Array(pictureWidth);
+    this.v = new Float64Array(pictureWidth);
+    this.rows = Array.from({ length: SIZE }, () => Array.from({ length: MOMENTS }, () => new Float64Array(this.width)));
+    this.means = Array.from({ length: MOMENTS }, () => new Float64Array(this.width));
+  }
+
+  /** Rows in order, from 0. */
+  add(y: number, a: Float64Array, b: Float64Array): void {
+    const { u, v } = this;
+    luminanceRow(a, u);
+    luminanceRow(b, v);
+    const row = this.rows[y % SIZE]!;
+    meansAlong(row[0]!, u);
+    meansAlong(row[1]!, v);
+    meansAlong(row[2]!, u, u);
+    meansAlong(row[3]!, v, v);
+    meansAlong(row[4]!, u, v);
+    if (y >= SIZE - 1) this.window(y - SIZE + 1);
+  }
+
+  /** The windows whose first row is this. */
+  private window(first: number): void {
+    for (const [moment, mean] of this.means.entries()) {
+      mean.fill(0);
+      for (let k = 0; k < SIZE; k++) {
+        const weight = WINDOW[k]!;
+        const row = this.rows[(first + k) % SIZE]![moment]!;
+        for (let x = 0; x < this.width; x++) mean[x]! += weight * row[x]!;
+      }
     }
-  const out = new Float64Array(w * h);
-  for (let y = 0; y < h; y++)
-    for (let k = 0; k < SIZE; k++) {
-      const weight = WINDOW[k]!;
-      for (let x = 0, from = (y + k) * w, to = y * w; x < w; x++) out[to++]! += weight * rows[from++]!;
+    const [mu, mv, uu, vv, uv] = this.means as [Float64Array, Float64Array, Float64Array, Float64Array, Float64Array];
+    for (let x = 0; x < this.width; x++) {
+      const a = mu[x]!;
+      const b = mv[x]!;
+      const covariance = uv[x]! - a * b;
+      const variances = uu[x]! - a * a + vv[x]! - b * b;
+      this.sum += ((2 * a * b + C1) * (2 * covariance + C2)) / ((a * a + b * b + C1) * (variances + C2));
     }
-  return out;
-}
-
-function product(a: Float64Array, b: Float64Array): Float64Array {
-  const out = new Float64Array(a.length);
-  for (let i = 0; i < out.length; i++) out[i] = a[i]! * b[i]!;
-  return out;
-}
-
-/** What SSIM needs of one picture: luminances and their windows' means and mean squares. */
-interface Windows {
-  luminance: Float64Array;
-  mean: Float64Array;
-  square: Float64Array;
-}
-
-function windowsOf(rgb: Float64Array, width: number, height: number): Windows {
-  const luminance = luminanceOf(rgb);
-  return { luminance, mean: windowMeans(luminance, width, height), square: windowMeans(product(luminance, luminance), width, height) };
-}
-
-function psnrOf(a: Float64Array, b: Float64Array): number {
-  let sum = 0;
-  for (let i = 0; i < a.length; i++) sum += (a[i]! - b[i]!) ** 2;
-  return 10 * Math.log10(a.length / sum);
-}
-
-function ssimOf(u: Windows, v: Windows, width: number, height: number): number {
-  const cross = windowMeans(product(u.luminance, v.luminance), width, height);
-  let sum = 0;
-  for (let i = 0; i < cross.length; i++) {
-    const a = u.mean[i]!;
-    const b = v.mean[i]!;
-    const covariance = cross[i]! - a * b;
-    const variances = u.square[i]! - a * a + v.square[i]! - b * b;
-    sum += ((2 * a * b + C1) * (2 * covariance + C2)) / ((a * a + b * b + C1) * (variances + C2));
-  }
-  return sum / cross.length;
-}
-
-/** Compares results with one reference; what depends on the reference alone is computed once. */
-export class Reference {
-  private readonly shown = new Map<Encoding, { rgb: Float64Array; windows: Windows | undefined }>();
-
-  constructor(private readonly picture: RgbaPicture) {}
-
-  /** PSNR of a result. Throws RangeError where the sizes differ. */
-  psnr(result: RgbaPicture, encoding: Encoding): number {
-    return psnrOf(this.values(result, encoding), this.own(encoding).rgb);
   }
 
-  /** SSIM of a result. Throws RangeError where the sizes differ. */
-  ssim(result: RgbaPicture, encoding: Encoding): number {
-    return this.similarity(this.values(result, encoding), encoding);
-  }
-
-  /** Everything. Throws RangeError where the sizes differ. */
-  scores(result: RgbaPicture): Scores {
-    const score = (encoding: Encoding): Score => {
-      const rgb = this.values(result, encoding);
-      return { psnr: psnrOf(rgb, this.own(encoding).rgb), ssim: this.similarity(rgb, encoding) };
-    };
-    return { linear: score('linear'), srgb: score('srgb') };
-  }
-
-  private values(result: RgbaPicture, encoding: Encoding): Float64Array {
-    const { width, height } = this.picture;
-    if (result.width !== width || result.height !== height)
-      throw new RangeError(`pictures differ in size: ${result.width}x${result.height} and ${width}x${height}`);
-    return shownValues(result, encoding);
-  }
-
-  private own(encoding: Encoding): { rgb: Float64Array; windows: Windows | undefined } {
-    const known = this.shown.get(encoding);
-    if (known) return known;
-    const { width, height } = this.picture;
-    const rgb = shownValues(this.picture, encoding);
-    const made = { rgb, windows: Math.min(width, height) < SIZE ? undefined : windowsOf(rgb, width, height) };
-    this.shown.set(encoding, made);
-    return made;
-  }
-
-  private similarity(rgb: Float64Array, encoding: Encoding): number {
-    const { width, height } = this.picture;
-    const { windows } = this.own(encoding);
-    return windows === undefined ? NaN : ssimOf(windowsOf(rgb, width, height), windows, width, height);
+  mean(height: number): number {
+    return this.sum / (this.width * (height - SIZE + 1));
   }
 }
 
-/** PSNR in dB of a result against its reference. */
-export const psnr = (result: RgbaPicture, reference: RgbaPicture, encoding: Encoding): number => new Reference(reference).psnr(result, encoding);
+function scoreOf(result: RgbaPicture, reference: RgbaPicture, encoding: Encoding): Score {
+  const { width, height } = reference;
+  if (result.width !== width || result.height !== height)
+    throw new RangeError(`pictures differ in size: ${result.width}x${result.height} and ${width}x${height}`);
+  const similarity = Math.min(width, height) < SIZE ? undefined : new Similarity(width);
+  const a = new Float64Array(3 * width);
+  const b = new Float64Array(3 * width);
+  let squares = 0;
+  for (let y = 0; y < height; y++) {
+    shownRow(result, y, encoding, a);
+    shownRow(reference, y, encoding, b);
+    for (let i = 0; i < a.length; i++) squares += (a[i]! - b[i]!) ** 2;
+    similarity?.add(y, a, b);
+  }
+  return { psnr: 10 * Math.log10((3 * width * height) / squares), ssim: similarity ? similarity.mean(height) : NaN };
+}
 
-/** SSIM of a result against its reference. */
-export const ssim = (result: RgbaPicture, reference: RgbaPicture, encoding: Encoding): number => new Reference(reference).ssim(result, encoding);
+/** PSNR and SSIM of a result against its reference, linear and sRGB-encoded. Throws RangeError where the sizes differ. */
+export const protocolScores = (result: RgbaPicture, reference: RgbaPicture): Scores => ({ linear: scoreOf(result, reference, 'linear'), srgb: scoreOf(result, reference, 'srgb') });
 
-/** PSNR and SSIM, linear and sRGB-encoded. */
-export const protocolScores = (result: RgbaPicture, reference: RgbaPicture): Scores => new Reference(reference).scores(result);
+/** PSNR in dB alone. Throws as protocolScores. */
+export const psnr = (result: RgbaPicture, reference: RgbaPicture, encoding: Encoding): number => scoreOf(result, reference, encoding).psnr;
+
+/** SSIM alone. Throws as protocolScores. */
+export const ssim = (result: RgbaPicture, reference: RgbaPicture, encoding: Encoding): number => scoreOf(result, reference, encoding).ssim;

@@ -4,7 +4,7 @@
 import { createHash } from 'node:crypto';
 import type { Device } from '../gpu/types.js';
 import type { SpirvLoader } from '../graph/device-plan.js';
-import { inWorker } from '../pictures/pool.js';
+import { inTurn, inWorker, poolSize } from '../pictures/pool.js';
 import { Denoiser, type Weights } from './denoiser.js';
 import { cropTo, meanLevels, openClean, PROTOCOL_CROP, type LevelScores, type PictureScores, type Size } from './evaluate.js';
 import type { RgbaPicture, Scores } from './metrics.js';
@@ -13,6 +13,8 @@ import type { DevicePicture, noisyCase } from './scoring.js';
 
 /** More pictures than these take more time than they tell. */
 const MOST_PICTURES = 16;
+/** Threads that work while training does: few, for each takes memory, and a CPU's driver its share. */
+const THREADS_BESIDE = Math.max(1, poolSize >> 2);
 /** On a CPU's driver, unless told otherwise: the protocol's part would take seconds. */
 const CPU_CROP: Size = { width: 256, height: 256 };
 
@@ -82,17 +84,21 @@ export class ValidationSet {
   /** The part of each picture, for people. */
   crop = '';
 
-  /** Cuts the pictures and adds the noise, on threads: training goes on meanwhile. */
-  async addNoise(device: Device): Promise<void> {
+  /** Cuts the pictures, adds the noise and builds the kernels, on threads: training goes on meanwhile. Throws as `prepare`. */
+  async begin(device: Device, load: SpirvLoader, weights: Weights, params: readonly string[], signal?: AbortSignal): Promise<void> {
     const { levels, seed } = this.options;
     const crop = this.options.crop ?? (device.info.type === 'cpu' ? CPU_CROP : PROTOCOL_CROP);
     this.crop = crop === 'none' ? 'whole' : `top left ${crop.width}x${crop.height}`;
     const cut = this.pictures.map(({ file, clean }) => ({ file, clean: shared(crop === 'none' ? clean : cropTo(clean, crop)) }));
     this.pictures = [];
-    this.noisy = { cut, cases: await Promise.all(cut.flatMap(({ clean }) => levels.map((level) => inWorker('noisyCase', [clean, level, seed])))) };
+    const jobs = cut.flatMap(({ clean }) => levels.map((level) => () => inWorker('noisyCase', [clean, level, seed])));
+    const sizes = new Map(cut.map(({ clean: { width, height } }) => [`${width} ${height}`, { width, height }]));
+    const kernels = [...sizes.values()].map((size) => Denoiser.buildKernels(device, load, { ...size, noise: levels[0]!, weights, params, signal }));
+    const [cases] = await Promise.all([inTurn(jobs, THREADS_BESIDE), ...kernels]);
+    this.noisy = { cut, cases };
   }
 
-  /** After `addNoise`: builds the programs. `weights` are any of the network. Undefined if `signal` came meanwhile. Throws InputError, GpuError. */
+  /** After `begin`: makes the programs. `weights` are any of the network. Undefined if `signal` came meanwhile. Throws InputError, GpuError. */
   async prepare(device: Device, load: SpirvLoader, weights: Weights, params: readonly string[], signal?: AbortSignal): Promise<true | undefined> {
     const { levels, warn } = this.options;
     const { cut, cases } = this.noisy!;
@@ -141,10 +147,10 @@ export class ValidationSet {
     return results;
   }
 
-  /** Scores what `denoise` gave; on threads, while training goes on. */
-  async score(frame: number, results: readonly DevicePicture[]): Promise<Validated> {
+  /** Scores what `denoise` gave; on threads: on a few while training goes on, on all where it is `over`. */
+  async score(frame: number, results: readonly DevicePicture[], over: boolean): Promise<Validated> {
     const { cases } = this;
-    const scores = await Promise.all(results.map((result, i) => inWorker('scoreDevicePicture', [result, cases[i]!.clean])));
+    const scores = await inTurn(results.map((result, i) => () => inWorker('scoreDevicePicture', [result, cases[i]!.clean])), over ? poolSize : THREADS_BESIDE);
     const perPicture = this.options.levels.length;
     const pictures: PictureScores[] = [];
     for (let i = 0; i < cases.length; i += perPicture) {

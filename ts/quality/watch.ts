@@ -7,12 +7,12 @@ import { checkWritable, exists, writeAtomic } from '../files.js';
 import { countNonFinite, encodeLut } from '../formats/lut.js';
 import type { SpirvLoader } from '../graph/device-plan.js';
 import type { CheckedGraph, RunAccess } from '../graph/run.js';
-import { weightsText } from '../model/spec.js';
 import { KpnT } from '../modules/kpn-t/kpn-t.js';
 import { readState } from '../modules/kpn-t/state.js';
 import { readWeights, type Weights } from './denoiser.js';
 import type { LevelScores } from './evaluate.js';
 import { RunLog, type Column, type Row, type RunLogFiles } from './run-log.js';
+import { trainedWeights } from './trained.js';
 import { ValidationSet, type Validated, type ValidationSetOptions } from './validation.js';
 
 export interface WatchOptions {
@@ -98,8 +98,9 @@ export class Watch {
   private bestFile = '';
   private begun: number | undefined;
   private firstDone = 0;
-  private noise: Promise<void> | undefined;
-  private noiseAdded = false;
+  /** What threads get ready for validation. */
+  private readying: Promise<void> | undefined;
+  private ready = false;
   private done = 0;
   private prepared = false;
   private goneOnFrom: number | undefined;
@@ -109,6 +110,8 @@ export class Watch {
   private validatedFrame = -1;
   private pending: Promise<void> | undefined;
   private failure: VkpnError | undefined;
+  /** Seconds for which training waited, by what for; `before` the first frame, `after` the last. */
+  private readonly waited = { before: 0, prepare: 0, validate: 0, log: 0, after: 0 };
   /** All that is known, oldest first. */
   readonly history: Validated[] = [];
 
@@ -121,9 +124,12 @@ export class Watch {
   /** Reads pictures and checks files. No GPU work. Throws InputError. */
   static async open(options: WatchOptions): Promise<Watch> {
     const { validation, log, warn } = options;
+    const begun = performance.now();
     const set = validation && (await ValidationSet.open({ ...validation, warn }));
     const columns = [...TRAINING, ...validationColumns(validation?.levels ?? [])];
-    return new Watch(options, set, log && (await RunLog.open(log, columns, warn)));
+    const watch = new Watch(options, set, log && (await RunLog.open(log, columns, warn)));
+    watch.waited.before = (performance.now() - begun) / 1000;
+    return watch;
   }
 
   get validates(): boolean {
@@ -159,18 +165,22 @@ export class Watch {
   /** After each slice of frames, with the device idle. */
   async slice(done: number, access: RunAccess): Promise<void> {
     this.done = done;
-    this.begin(access);
+    if (this.begun === undefined) await this.timed('prepare', () => this.begin(access));
     const seconds = this.seconds();
     const every = this.options.validation?.every;
     const wanted = this.set !== undefined && (done === this.frames || (every !== undefined && done % every === 0));
-    if (this.set && !this.prepared && (this.noiseAdded || wanted) && !(await this.prepare(this.set, access))) return;
+    if (this.set && !this.prepared && (this.ready || wanted) && !(await this.prepare(this.set, access))) return;
     const due = every === undefined ? seconds >= this.validateAt && !this.pending && !this.nearEnd(access) : wanted && done % every === 0;
-    if (due) await this.validate(access);
-    else if (seconds >= this.logAt) await this.logState(access);
+    if (due) await this.timed('validate', () => this.validate(access));
+    else if (seconds >= this.logAt) await this.timed('log', () => this.logState(access));
   }
 
   /** After the last frame: validates the final weights, and waits for everything. Rejects with what could not be written. */
   async end(access: RunAccess): Promise<void> {
+    await this.timed('after', () => this.finish(access));
+  }
+
+  private async finish(access: RunAccess): Promise<void> {
     if (this.prepared && this.done === this.frames && this.validatedFrame !== this.done) await this.validate(access);
     else if (this.begun !== undefined) await this.logState(access);
     await this.pending;
@@ -181,28 +191,50 @@ export class Watch {
   /** Frees the device's memory; waits for what is under way. */
   async close(): Promise<void> {
     await this.pending?.catch(() => undefined);
-    await this.noise?.catch(() => undefined);
+    await this.readying?.catch(() => undefined);
     this.set?.destroy();
+  }
+
+  private async timed<T>(what: keyof Watch['waited'], work: () => Promise<T>): Promise<T> {
+    const begin = performance.now();
+    const result = await work();
+    this.waited[what] += (performance.now() - begin) / 1000;
+    return result;
+  }
+
+  /** What watching cost, for people. */
+  get costs(): string {
+    const { before, prepare, validate, log, after } = this.waited;
+    const ms = (s: number): string => `${(1000 * s).toFixed(0)} ms`;
+    return `training waited ${ms(prepare)} for validation to be prepared, ${ms(validate)} for the device to denoise, ${ms(log)} for rows of the log; ${ms(before)} before the first frame, ${ms(after)} after the last`;
   }
 
   private seconds(): number {
     return (performance.now() - this.begun!) / 1000;
   }
 
-  /** With the first slice: the clock, the log, and noise for the pictures. */
-  private begin(access: RunAccess): void {
-    if (this.begun !== undefined) return;
+  /** With the first slice: the clock, the log, and what threads can prepare. */
+  private async begin(access: RunAccess): Promise<void> {
     this.begun = performance.now();
     this.firstDone = this.done;
     this.log?.begin(this.goneOnFrom);
-    this.noise = this.set?.addNoise(access.device).then(() => void (this.noiseAdded = true));
-    this.noise?.catch(() => undefined); // thrown where it is awaited
+    if (!this.set) return;
+    this.readying = this.set.begin(access.device, this.options.load, await this.weights(access), this.params, this.options.signal).then(() => void (this.ready = true));
+    this.readying.catch(() => undefined); // thrown where it is awaited
   }
 
-  private async prepare(set: ValidationSet, access: RunAccess): Promise<boolean> {
+  private get params(): string[] {
+    return [`path:${this.trainer.path}`];
+  }
+
+  private prepare(set: ValidationSet, access: RunAccess): Promise<boolean> {
+    return this.timed('prepare', () => this.makePrograms(set, access));
+  }
+
+  private async makePrograms(set: ValidationSet, access: RunAccess): Promise<boolean> {
     const { load, signal, validation } = this.options;
-    await this.noise;
-    const ready = await set.prepare(access.device, load, await this.weights(access), [`path:${this.trainer.path}`], signal);
+    await this.readying;
+    const ready = await set.prepare(access.device, load, await this.weights(access), this.params, signal);
     if (ready === undefined) return false;
     if (this.goneOnFrom !== undefined) await this.takeBestFile(set.id);
     const count = `${set.crop} of ${validation!.files.length} picture${validation!.files.length === 1 ? '' : 's'}`;
@@ -224,10 +256,8 @@ export class Watch {
     return Math.max(LEAST_SECONDS, cost / SHARE);
   }
 
-  private async weights(access: RunAccess): Promise<Weights> {
-    const { key, trainer } = this.trainer;
-    const m = trainer.spec;
-    return { name: key, shape: { channels: 'ssbo', format: 'f16', width: m.width, height: (m.layers + 1) * m.width, count: 1, text: weightsText(m) }, data: await access.readBuffer(trainer.buffers.weights) };
+  private weights(access: RunAccess): Promise<Weights> {
+    return trainedWeights(this.trainer.key, this.trainer.trainer, access);
   }
 
   private async trainingValues(access: RunAccess): Promise<Record<string, number>> {
@@ -253,7 +283,7 @@ export class Watch {
     if (results === undefined) return; // the run is being stopped
     this.validatedFrame = frame;
     this.validateAt = this.seconds() + this.interval(access);
-    const found = this.set!.score(frame, results);
+    const found = this.set!.score(frame, results, frame === this.frames);
     this.log?.add(found.then((f): Row => ({ frame, seconds, values: { ...training, ...validationValues(f) } })));
     this.logAt = seconds + LOG_EVERY_SECONDS;
     this.pending = found.then((f) => this.take(f, weights)).finally(() => (this.pending = undefined));
