@@ -35,7 +35,7 @@ export function useDevice(): { device: Device } {
 
 /** The device's methods, as an object that can be spread. */
 export const deviceFace = (d: Device): Device => ({
-  info: d.info, buffer: (...a) => d.buffer(...a), kernel: (...a) => d.kernel(...a), program: (...a) => d.program(...a), interrupt: () => d.interrupt(),
+  info: d.info, buffer: (...a) => d.buffer(...a), kernel: (...a) => d.kernel(...a), buildKernel: (...a) => d.buildKernel(...a), program: (...a) => d.program(...a), interrupt: () => d.interrupt(),
   memory: () => d.memory(), validationMessages: () => d.validationMessages(), close: () => d.close(),
 });
 
