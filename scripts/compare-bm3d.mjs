@@ -139,7 +139,7 @@ async function classics(python, files, levels, methods, most, warn, strips) {
       const scores = await inParallel(jobs, most);
       pictures.push({
         file, width: clean.width, height: clean.height,
-        levels: levels.map((level, k) => ({ level: level.name, noisy: reference.scores(addNoise(clean, level, PROTOCOL_SEED)), denoised: scores.slice(k * methods.length, (k + 1) * methods.length) })),
+        levels: levels.map((level, k) => ({ level: level.name, noisy: protocolScores(addNoise(clean, level, PROTOCOL_SEED), clean), denoised: scores.slice(k * methods.length, (k + 1) * methods.length) })),
       });
     }
     return pictures;

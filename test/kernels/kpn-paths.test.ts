@@ -82,10 +82,10 @@ describe.each(['plain', 'khr', 'nv'])('path %s fails: that is said, and no other
     const asked: string[] = [];
     const refuses: Device = {
       ...deviceFace(device),
-      kernel: (desc) => {
+      buildKernel: async (desc) => {
         asked.push(desc.name);
         if (/^kpn\/bck/.test(desc.name)) throw new GpuError('VULKAN', `${desc.name}: vkCreateComputePipelines: VK_ERROR_UNKNOWN`);
-        return device.kernel(desc);
+        return device.buildKernel(desc);
       },
     };
     await expect(runSteps(refuses, { ...c, path })).rejects.toMatchObject({ code: 'VULKAN', exitCode: 4, message: expect.stringContaining(`kpn/bck.${path}`) });
