@@ -5,7 +5,9 @@ import { developHalf, developPixels, developRows, haloRows, turn, type Developme
 import { exifOfShot, readShot, exifOfTiff } from '../../ts/formats/exif.js';
 import { fromHalf, toHalf } from '../../ts/formats/half.js';
 import { writeProfile } from '../../ts/formats/icc.js';
-import { encodeTiff } from '../../ts/formats/tiff.js';
+import { inWorker } from '../../ts/pictures/pool.js';
+import { codesArray } from '../../ts/formats/codes.js';
+import { encodeTiff, type PackStrip } from '../../ts/formats/tiff.js';
 
 const identity = [[1, 0, 0], [0, 1, 0], [0, 0, 1]] as const;
 const plain: Development = { gains: [1, 1, 1], scale: 1, toRec2020: identity, red: { x: 0, y: 0 } };
@@ -142,6 +144,15 @@ test('turning: the corner that was top left', () => {
 describe('TIFF files', () => {
   const icc = writeProfile('P3', 'sRGB')!;
   const little = exifOfShot({ make: 'Canon', model: 'Canon EOS 30D', iso: 640, exposure: 1 / 400, fNumber: 22, focal: 22, time: 1248181400, lens: '' });
+
+  test('strips packed on threads are the same file', async () => {
+    const [W, H] = [601, 1300];
+    const codes = codesArray(16, W * H, true).map((_, i) => (i * 2654435761) % 65536);
+    const threads: string[] = [];
+    const pack: PackStrip = (...strip) => (threads.push('strip'), inWorker('packStrip', strip));
+    for (const exif of [little, undefined]) expect(Buffer.from(await encodeTiff(W, H, codes, { exif, pack })).equals(Buffer.from(await encodeTiff(W, H, codes, { exif })))).toBe(true);
+    expect(threads.length).toBe(6);
+  });
 
   test.each([8, 16] as const)('%d bits: what libvips reads of it, profile and EXIF kept, many strips', async (bits) => {
     const [W, H] = [701, 900];

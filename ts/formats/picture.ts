@@ -8,7 +8,7 @@ import { convertPrimaries, curve, decodeTable, invert, type Curve, type Primarie
 import { tagJpeg, tagPng, uprightExif } from './container.js';
 import { exifOfTiff } from './exif.js';
 import { isProfile, readProfile, writeProfile, type Profile } from './icc.js';
-import { encodeTiff } from './tiff.js';
+import { encodeTiff, type PackStrip } from './tiff.js';
 
 export type PictureKind = 'jpeg' | 'png' | 'tiff';
 
@@ -175,6 +175,8 @@ export interface FileOptions {
   quality?: number;
   exif?: Uint8Array;
   icc?: Uint8Array;
+  /** TIFF: how strips are packed; default: here. */
+  pack?: PackStrip;
 }
 
 export interface EncodeOptions extends FileOptions {

@@ -1,32 +1,24 @@
 // Writes TIFF files of 8 or 16 bits, rgb, with EXIF and ICC profile, which libvips would leave out (TIFF 6.0; deflate as in Adobe's supplement).
 
-import { promisify } from 'node:util';
-import { deflate } from 'node:zlib';
+import { deflateSync } from 'node:zlib';
 import { directoryBytes, readDirectory, type Entry } from './exif.js';
 
-const compress = promisify(deflate);
 /** Values of a strip at least: enough to compress well, few enough to spread over threads. */
 const stripValues = 1 << 20;
-/** zlib's level: differences of neighbours hardly shrink further. */
-const level = 3;
+/** zlib's level: higher ones make photographs of 16 bits smaller by a percent at most. */
+const level = 1;
 
-/** Each value minus its left neighbour's of the same channel, in place (predictor 2). */
-function difference(values: Uint8Array | Uint16Array, width: number): void {
+/** Rows of rgb codes -> the bytes of a strip: differences to the left neighbour of the same channel (predictor 2), deflated. */
+export function packStrip(codes: Uint8Array | Uint16Array, width: number, little: boolean): Uint8Array {
+  const values = codes.slice();
   for (let line = 0; line < values.length; line += 3 * width) for (let i = line + 3 * width - 1; i >= line + 3; i--) values[i] = values[i]! - values[i - 3]!;
+  const bytes = Buffer.from(values.buffer);
+  if (values.BYTES_PER_ELEMENT === 2 && !little) bytes.swap16();
+  return new Uint8Array(deflateSync(bytes, { level })); // memory of its own, which a thread can hand over
 }
 
-/** Strips of whole rows, compressed side by side on zlib's threads. */
-async function strips(width: number, rows: number, codes: Uint8Array | Uint16Array, little: boolean): Promise<Buffer[]> {
-  const made: Promise<Buffer>[] = [];
-  for (let from = 0; from < codes.length; from += rows * width * 3) {
-    const part = codes.slice(from, from + rows * width * 3);
-    difference(part, width);
-    const bytes = Buffer.from(part.buffer);
-    if (part.BYTES_PER_ELEMENT === 2 && !little) bytes.swap16();
-    made.push(compress(bytes, { level }));
-  }
-  return Promise.all(made);
-}
+/** packStrip, or the same on another thread. */
+export type PackStrip = (...strip: Parameters<typeof packStrip>) => Uint8Array | Promise<Uint8Array>;
 
 /** An EXIF block is a TIFF without a picture: its directory moves behind the pixels and gets the picture's tags, its other parts stay where they are. */
 function splitExif(exif: Uint8Array | undefined): { head: Uint8Array; little: boolean; entries: Entry[] } {
@@ -36,11 +28,19 @@ function splitExif(exif: Uint8Array | undefined): { head: Uint8Array; little: bo
   return { head: Uint8Array.from(exif), little, entries: readDirectory(view, view.getUint32(4, little), little) };
 }
 
-/** @param codes rgb, 8 or 16 bits by the array @param exif a TIFF structure, upright */
-export async function encodeTiff(width: number, height: number, codes: Uint8Array | Uint16Array, { exif, icc }: { exif?: Uint8Array; icc?: Uint8Array }): Promise<Uint8Array> {
+export interface TiffOptions {
+  /** A TIFF structure, upright. */
+  exif?: Uint8Array;
+  icc?: Uint8Array;
+  pack?: PackStrip;
+}
+
+/** @param codes rgb, 8 or 16 bits by the array */
+export async function encodeTiff(width: number, height: number, codes: Uint8Array | Uint16Array, { exif, icc, pack = packStrip }: TiffOptions): Promise<Uint8Array> {
   const { head, little, entries } = splitExif(exif);
   const rows = Math.max(1, Math.floor(stripValues / (3 * width)));
-  const data = await strips(width, rows, codes, little);
+  const values = rows * width * 3;
+  const data = await Promise.all(Array.from({ length: Math.ceil(codes.length / values) }, async (_, k) => pack(codes.subarray(k * values, (k + 1) * values), width, little)));
   const pad = Buffer.alloc(head.length & 1);
   const numbers = (size: 2 | 4, values: readonly number[]): Uint8Array => {
     const view = new DataView(new ArrayBuffer(size * values.length));

@@ -5,7 +5,11 @@ import { writeProfile } from '../formats/icc.js';
 import { codesOfCurve, codesOfProfile, encodeCodes, type PictureKind } from '../formats/picture.js';
 import type { ModuleType, ParamReader, ParamSpec, ShapeContext } from '../graph/types.js';
 import { toCodes } from '../pictures/convert.js';
+import { inWorker } from '../pictures/pool.js';
 import { PictureSink, pictureParams, type EncodedPicture, type SinkPicture } from './picture-sink.js';
+
+/** So many codes are worth the start of threads. */
+const onThreads = 1 << 21;
 
 /** Codes by the source's own profile where that is asked for and can be done, else by prim and trc; then the file. */
 async function encode(picture: SinkPicture, params: ParamReader, kind: PictureKind, bits: 8 | 16, quality?: number): Promise<EncodedPicture> {
@@ -16,7 +20,7 @@ async function encode(picture: SinkPicture, params: ParamReader, kind: PictureKi
   if (own && !how) warn(`the picture's colour profile is of a kind that can't be written; the output is ${primaries}`);
   const { codes, broken } = await toCodes(rgba, how ?? codesOfCurve(primaries, curve, bits));
   const icc = how ? own : writeProfile(primaries, curve);
-  return { bytes: await encodeCodes(width, height, codes, kind, { icc, exif, quality }), broken };
+  return { bytes: await encodeCodes(width, height, codes, kind, { icc, exif, quality, pack: codes.length >= onThreads ? (...strip) => inWorker('packStrip', strip) : undefined }), broken };
 }
 
 const params: ParamSpec[] = [

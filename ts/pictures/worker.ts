@@ -4,6 +4,7 @@ import { parentPort } from 'node:worker_threads';
 import { InputError, VkpnError } from '../errors.js';
 import { codesToHalf, lightToCodes } from '../formats/codes.js';
 import { developHalf, developPixels, developRows } from '../formats/develop.js';
+import { packStrip } from '../formats/tiff.js';
 import { samplePixels } from '../noise/estimate.js';
 import type { Answer } from './pool.js';
 
@@ -13,7 +14,7 @@ function later<A extends unknown[], R>(load: () => Promise<(...args: A) => R | P
 }
 
 const tasks = {
-  codesToHalf, lightToCodes, developHalf, developPixels, developRows, samplePixels,
+  codesToHalf, lightToCodes, developHalf, developPixels, developRows, packStrip, samplePixels,
   decodeExr: later(async () => (await import('../formats/exr.js')).decodeExr),
   decodeRaw: later(async () => (await import('../formats/raw.js')).decodeRaw),
   readRawHeader: later(async () => (await import('../formats/raw.js')).readRawHeader),
