@@ -108,6 +108,7 @@ if (all.off.length > 0) console.log(`\nmedians: everything costs ${cost((r) => r
 console.log(`the last run: ${rows.filter((row) => row.split(',')[6] !== '').length} validations, ${rows.length} rows of the log, ${checkpoints} checkpoints kept, a report of ${statSync(join(dir, 'report.html')).size} bytes; ${all.on.at(-1).best ?? ''}`);
 for (const line of all.on.at(-1).costs) console.log(line);
 for (const [, what, time] of report.matchAll(/<td>(start-up|frames|of them: device|reading pictures|writing|checkpoints)<\/td><td>([^<]*)/g)) console.log(`${what}: ${time}`);
-console.log(`resident MB each half second: ${all.on.at(-1).series.join(' ')}`);
+const { series } = all.on.at(-1);
+console.log(`resident MB from beginning to end: ${series.filter((_, i) => i % Math.ceil(series.length / 40) === 0 || i === series.length - 1).join(' ')}`);
 rmSync(dir, { recursive: true });
 process.exitCode = failed ? 1 : 0;

@@ -168,6 +168,19 @@ describe('a folder that is larger than the pool', () => {
     right.forEach((c, i) => c.picture !== 1 && expect(left[i]).toEqual(c));
   });
 
+  test('a picture that vanishes while training goes on, or becomes a smaller one: told once, the others go on', async () => {
+    const set = await open(params);
+    await set.at(0);
+    rmSync(join(dir, 'many', 'more', 'p3.pfm'));
+    write('many/p1.pfm', 1, 9, 9);
+    let seen: number[] = [];
+    for (let f = 5; f < 300; f += 5) seen = crops((await set.at(f)).output, 8).map((c) => c.picture);
+    expect(seen).not.toContain(3);
+    expect([...new Set(seen)].every((n) => n < 5)).toBe(true);
+    expect(set.warnings).toHaveLength(1);
+    expect(set.warnings[0]).toMatch(/p3\.pfm.*missing/);
+  });
+
   test('a folder of damaged pictures alone ends with the reason, before anything runs or when it is met', async () => {
     sizes.forEach((_s, i) => truncateSync(join(dir, i < 3 ? `many/p${i}.pfm` : `many/more/p${i}.pfm`), 200));
     const error = await failure(() => open(params));

@@ -75,6 +75,38 @@ describe('devices', () => {
   });
 });
 
+describe('kernels built by a thread', () => {
+  const desc = { name: 'double-add', spirv, bindings: ['storage', 'storage'] as ['storage', 'storage'], pushBytes: 8 };
+
+  test('compute what others do, while a program runs; the same desc gives the same kernel, also while it is being built', async () => {
+    const { device } = holder;
+    const [source, target] = [device.buffer('source', 256), device.buffer('target', 256)];
+    source.write(words(...Array.from({ length: 64 }, (_, i) => i)));
+    target.fill(0);
+    const running = device.program([doubleAddOp(doubleAdd(device, spirv, { 1: 3 }), { buffer: source }, { buffer: target }, 0, 64)]).run(200);
+    const [one, two] = await Promise.all([device.buildKernel({ ...desc, spec: { 0: 64, 1: 5 } }), device.buildKernel({ ...desc, spec: { 0: 64, 1: 5 } })]);
+    expect(two).toBe(one);
+    expect(device.kernel({ ...desc, spec: { 0: 64, 1: 5 } })).toBe(one);
+    await running;
+    target.fill(7);
+    await device.program([doubleAddOp(one, { buffer: source }, { buffer: target }, 2, 64)]).run(1);
+    expect(await readWords(target)).toEqual(Array.from({ length: 64 }, (_, i) => 2 * 7 + i + 2 + 5));
+  });
+
+  test('what is wrong rejects, with its code', async () => {
+    await expect(holder.device.buildKernel({ ...desc, spirv: words(1, 2, 3, 4, 5) })).rejects.toMatchObject({ code: 'BAD_ARGUMENT' });
+    await expect(holder.device.buildKernel({ ...desc, subgroupSize: 1024 })).rejects.toMatchObject({ code: 'UNSUPPORTED' });
+  });
+
+  test('a device that is closed meanwhile is freed once they are built', async () => {
+    const device = openDevice({ index: 0, cacheDir: null });
+    const building = device.buildKernel({ ...desc, spec: { 0: 64, 1: 9 } });
+    device.close();
+    await building;
+    await expect(device.buildKernel(desc)).rejects.toMatchObject({ code: 'CLOSED' });
+  });
+});
+
 describe.each([{ host: false }, { host: true }])('buffers with %j', (options) => {
   test('give back what was written, parts too', async () => {
     const buffer = holder.device.buffer('b', 64, options);
