@@ -31,6 +31,15 @@ describe('without', () => {
     expect(error.hint).toMatch(/libvulkan1/);
   });
 
+  // As of a container's user whom nobody entered anywhere, with HOME unset.
+  test('a home folder: all goes on, and nothing is kept', () => {
+    const homeless = "import os from 'node:os'; import { syncBuiltinESMExports } from 'node:module'; os.homedir = () => { throw new Error('uv_os_homedir returned ENOENT'); }; syncBuiltinESMExports();";
+    const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(homeless)}`, XDG_CACHE_HOME: '', XDG_CONFIG_HOME: '' };
+    const { status, stdout, stderr } = runScript(list, env);
+    expect([status, stderr]).toEqual([0, '']);
+    expect(Number(withoutBanner(stdout))).toBeGreaterThan(0);
+  });
+
   test('a library that is a loader', () => {
     execFileSync('cc', ['-shared', '-o', join(scratch, 'empty.so'), '-x', 'c', '/dev/null']);
     const error = thrownBy(list, { VKPN_VULKAN_LIBRARY: join(scratch, 'empty.so'), XDG_CACHE_HOME: emptyCache() });

@@ -1,8 +1,8 @@
 // The user's cache folder, and files in it that may be lost, damaged or shared by several processes at any time.
 import { createHash, randomUUID } from 'node:crypto';
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
+import { home } from '../home.js';
 
 const keepDays = 30;
 const day = 24 * 3600 * 1000;
@@ -12,11 +12,8 @@ export function userCacheDir(): string | undefined {
   if (process.env.VKPN_NO_CACHE === '1') return undefined;
   const xdg = process.env.XDG_CACHE_HOME;
   if (xdg !== undefined && isAbsolute(xdg)) return join(xdg, 'vkpn');
-  try {
-    return join(homedir(), '.cache', 'vkpn');
-  } catch {
-    return undefined;
-  }
+  const folder = home();
+  return folder === undefined ? undefined : join(folder, '.cache', 'vkpn');
 }
 
 export function sha256(...parts: (string | Uint8Array)[]): Buffer {

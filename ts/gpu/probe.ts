@@ -2,9 +2,10 @@
 // Success is remembered for a week, until something that matters changes, so that start-up stays fast.
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, realpathSync, statSync } from 'node:fs';
-import { homedir, release } from 'node:os';
+import { release } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
 import { GpuError } from '../errors.js';
+import { home } from '../home.js';
 import { CacheFile, userCacheDir } from './cache-dir.js';
 
 const week = 7 * 24 * 3600 * 1000;
@@ -43,9 +44,9 @@ function tryChild(addon: string, env: NodeJS.ProcessEnv): string | undefined {
 function driverManifests(): string[] {
   const chosen = process.env.VK_DRIVER_FILES ?? process.env.VK_ICD_FILENAMES;
   if (chosen !== undefined && chosen !== '') return chosen.split(delimiter).filter((path) => path !== '');
-  const home = homedir();
-  const config = [process.env.XDG_CONFIG_HOME ?? join(home, '.config'), ...(process.env.XDG_CONFIG_DIRS ?? '/etc/xdg').split(delimiter)];
-  const data = [process.env.XDG_DATA_HOME ?? join(home, '.local/share'), ...(process.env.XDG_DATA_DIRS ?? '/usr/local/share:/usr/share').split(delimiter)];
+  const user = home() ?? '/';
+  const config = [process.env.XDG_CONFIG_HOME ?? join(user, '.config'), ...(process.env.XDG_CONFIG_DIRS ?? '/etc/xdg').split(delimiter)];
+  const data = [process.env.XDG_DATA_HOME ?? join(user, '.local/share'), ...(process.env.XDG_DATA_DIRS ?? '/usr/local/share:/usr/share').split(delimiter)];
   const folders = [...config, '/usr/local/etc', '/etc', ...data].map((dir) => join(dir, 'vulkan', 'icd.d'));
   return folders.flatMap((dir) => {
     try {

@@ -2,11 +2,11 @@
 // `vkpn profile --save`. docs/noise.md describes it.
 
 import { mkdir, readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import { suggestion } from '../cfg/suggest.js';
 import { InputError, OutputError } from '../errors.js';
 import { writeAtomic } from '../files.js';
+import { home } from '../home.js';
 import type { NoiseAb } from './estimate.js';
 
 /** What the pictures were that it was measured on; noise of one kind says nothing about another. As OpenedPicture.kind. */
@@ -43,10 +43,10 @@ interface Stored {
   profiles: SavedProfile[];
 }
 
-/** Where profiles are: $XDG_CONFIG_HOME/vkpn/noise.json, or in ~/.config. */
+/** Where profiles are: $XDG_CONFIG_HOME/vkpn/noise.json, or in ~/.config; who has no home is taken to live in /. */
 export function profilesFile(): string {
   const xdg = process.env.XDG_CONFIG_HOME;
-  return join(xdg !== undefined && isAbsolute(xdg) ? xdg : join(homedir(), '.config'), 'vkpn', 'noise.json');
+  return join(xdg !== undefined && isAbsolute(xdg) ? xdg : join(home() ?? '/', '.config'), 'vkpn', 'noise.json');
 }
 
 const isRecord = (x: unknown): x is Record<string, unknown> => typeof x === 'object' && x !== null && !Array.isArray(x);
