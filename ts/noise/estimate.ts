@@ -343,7 +343,7 @@ function judge(f: Fit, residual: number): string {
   if (f.cut) return 'the noise reaches the ends of the values nearly everywhere: it is cut off, and was larger';
   if (patches < ENOUGH) return `only ${patches} flat patches: too small a picture, or structure everywhere`;
   if (f.structure > 2.5) return 'structure everywhere, or noise in blotches: the noise may be less, or more at coarser scales';
-  if (share < 0.3) return `${f.levels.length - used.length} of ${f.levels.length} levels are off the line: structure there, or noise that is not of this form`;
+  if (share < 0.5) return `${f.levels.length - used.length} of ${f.levels.length} levels are off the line: structure there, or noise that is not of this form`;
   if (residual > 0.2) return 'the noise is not of the form a + b x: after a tone curve, say';
   if (range[1] < 1.5 * range[0]) return 'the picture has one level of signal only: a and b are not told apart, and hold near it';
   return '';
