@@ -78,7 +78,7 @@ beforeAll(() => {
   const { status, stderr } = vkpn(watched, ...held(), '--validate-every', '8', '--log', 'run.csv', '--tensorboard', 'tb', '--progress');
   expect([status, stderr.match(/warning/)]).toEqual([0, null]);
   expect(stderr).toMatch(/validates on top left \d+x\d+ of 2 pictures, noise low, mid, high; the best weights go to weights\.best\.lut/);
-  expect(stderr).toMatch(/validation, PSNR sRGB-encoded: best after \d+ frames, -?[\d.]+ dB over the noisy pictures: low [\d.]+ dB \(noisy [\d.]+\), mid .*; weights\.best\.lut/);
+  expect(stderr).toMatch(/validation, PSNR and SSIM, sRGB-encoded: best after \d+ frames, -?[\d.]+ dB over the noisy pictures: low [\d.]+ dB, 0\.\d{4} \(noisy [\d.]+, 0\.\d{4}\); mid .*; weights\.best\.lut/);
 });
 
 test('training computes the same bits with validation and without', () => {
@@ -118,7 +118,10 @@ test('the best weights are those of the best validation, and score what vkpn eva
 
 test('by time: a short run is validated once, at its end', () => {
   const cwd = folder('short', graph(5));
-  expect(vkpn(cwd, ...held(), '--validate-levels', 'mid', '--log', 'run.csv').status).toBe(0);
+  expect(vkpn(cwd, ...held(), '--validate-levels', 'mid', '--log', 'run.csv', '--checkpoint', '2f').status).toBe(0);
+  // Until then the best checkpoint is the one of the least loss.
+  const best = join(cwd, 'weights.checkpoints', 'best.ckpt');
+  expect(decodeCheckpoint(readFileSync(best), best).score).toMatchObject({ name: 'loss' });
   expect(validations(cwd).map((r) => r['frame'])).toEqual([5]);
   expect(Object.keys(validations(cwd)[0]!)).toContain('psnr_srgb_mid');
   expect(weights(cwd, 'weights.best.lut').equals(weights(cwd))).toBe(true);

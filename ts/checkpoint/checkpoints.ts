@@ -30,7 +30,7 @@ export interface CheckpointOptions {
   resumeAnyway?: boolean;
   /** State of what watches the run from outside (validation, say), kept in the header. */
   watcher?: { save(): Json; restore(value: Json): void };
-  /** By what the best checkpoint is chosen, less being better. Default: the smoothed loss. */
+  /** By what the best checkpoint is chosen, less being better. Without, and as long as it is undefined: the smoothed loss. */
   score?: () => Score | undefined;
   onCheckpoint?: (path: string, frame: number) => void;
 }
@@ -153,7 +153,7 @@ export class Checkpoints {
     if (done === this.lastFrame) return;
     const now = performance.now();
     const tensors = await readTensors(this.run.saved, this.run.plan);
-    const info = this.describe(done, this.options.score ? this.options.score() : lossOf(status));
+    const info = this.describe(done, this.options.score?.() ?? lossOf(status));
     this.lastFrame = done;
     this.lastAt = now;
     this.pending = this.write(info, tensors).finally(() => (this.pending = undefined));

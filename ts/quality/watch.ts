@@ -326,9 +326,9 @@ export class Watch {
     const { newest, best, since } = this.progress;
     if (!this.set || !newest || !best) return [];
     const scores = this.history.find((v) => v.frame === best.frame)?.levels;
-    const shown = scores?.map((l: LevelScores) => `${l.level} ${l.denoised[0]!.srgb.psnr.toFixed(2)} dB (noisy ${l.noisy.srgb.psnr.toFixed(2)})`).join(', ');
+    const shown = scores?.map((l: LevelScores) => `${l.level} ${l.denoised[0]!.srgb.psnr.toFixed(2)} dB, ${l.denoised[0]!.srgb.ssim.toFixed(4)} (noisy ${l.noisy.srgb.psnr.toFixed(2)}, ${l.noisy.srgb.ssim.toFixed(4)})`).join('; ');
     return [
-      `validation, PSNR sRGB-encoded: best after ${best.frame} frames, ${best.gain.toFixed(2)} dB over the noisy pictures${shown === undefined ? '' : `: ${shown}`}; ${this.bestFile}`,
+      `validation, PSNR and SSIM, sRGB-encoded: best after ${best.frame} frames, ${best.gain.toFixed(2)} dB over the noisy pictures${shown === undefined ? '' : `: ${shown}`}; ${this.bestFile}`,
       ...(newest.frame === best.frame ? [] : [`the last, after ${newest.frame} frames: ${newest.gain.toFixed(2)} dB`]),
       ...(this.stop.aborted ? [`stopped early: ${since} validations without a better one`] : []),
     ];
