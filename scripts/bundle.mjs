@@ -123,6 +123,11 @@ const devices = await inEmptyFolder(join(root, folder, 'vkpn'), ['devices']);
 // Without a driver here it can only say so.
 if (devices.code !== 0 && !/Vulkan/.test(devices.output)) fail(`the bundled command cannot list devices:\n${devices.output}`);
 
+if (devices.code === 0) {
+  const trained = await inEmptyFolder(join(root, folder, 'vkpn'), ['cli', '-g', join(root, folder, 'examples/demo.cfg'), '--last-frame-only', '--config', 'frames:1']);
+  if (trained.code !== 0) fail(`the bundled command cannot train:\n${trained.output}`);
+}
+
 if (!process.argv.includes('--folder-only')) {
   execFileSync('tar', ['-C', 'bundle', '--sort=name', '--owner=0', '--group=0', '--mtime=@0', '-cf', `${archive}.part`, '-I', 'xz -6 -T2', name]);
   execFileSync('mv', [`${archive}.part`, archive]);
