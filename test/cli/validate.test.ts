@@ -92,6 +92,8 @@ test('every so many frames and at the end; what is logged is finite and moves', 
   expect(new Set(found.map((r) => r['validation_gain'])).size).toBe(6);
   expect(found.map((r) => r['loss'])).toEqual(expect.arrayContaining([expect.any(Number)]));
   for (const row of rows(watched)) expect(row['learning_rate']).toBeCloseTo(0.003, 8);
+  const frames = rows(watched).map((row) => row['frame']);
+  expect(new Set(frames).size).toBe(frames.length);
   expect(readdirSync(join(watched, 'tb'))).toHaveLength(1);
 });
 

@@ -108,6 +108,7 @@ export class Watch {
   private validateAt = Infinity;
   private logAt = 0;
   private validatedFrame = -1;
+  private loggedFrame = -1;
   private pending: Promise<void> | undefined;
   private failure: VkpnError | undefined;
   /** Seconds for which training waited, by what for; `before` the first frame, `after` the last. */
@@ -182,7 +183,7 @@ export class Watch {
 
   private async finish(access: RunAccess): Promise<void> {
     if (this.prepared && this.done === this.frames && this.validatedFrame !== this.done) await this.validate(access);
-    else if (this.begun !== undefined) await this.logState(access);
+    else if (this.begun !== undefined && this.loggedFrame !== this.done) await this.logState(access);
     await this.pending;
     if (this.failure) throw this.failure;
     await this.log?.close();
@@ -268,6 +269,7 @@ export class Watch {
   private async logState(access: RunAccess): Promise<void> {
     if (!this.log) return;
     this.logAt = this.seconds() + LOG_EVERY_SECONDS;
+    this.loggedFrame = this.done;
     this.log.add({ frame: this.done, seconds: this.seconds(), values: await this.trainingValues(access) });
   }
 
@@ -281,7 +283,7 @@ export class Watch {
     const training = this.log ? await this.trainingValues(access) : {};
     const results = await this.set!.denoise(weights.data);
     if (results === undefined) return; // the run is being stopped
-    this.validatedFrame = frame;
+    this.validatedFrame = this.loggedFrame = frame;
     this.validateAt = this.seconds() + this.interval(access);
     const found = this.set!.score(frame, results, frame === this.frames);
     this.log?.add(found.then((f): Row => ({ frame, seconds, values: { ...training, ...validationValues(f) } })));
