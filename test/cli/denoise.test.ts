@@ -89,7 +89,7 @@ describe('what it writes', () => {
     const out = read('lights.out.pfm');
     expect(psnr(out, lights)).toBeGreaterThan(psnr(seen, lights) - 0.5);
     const moved = out.map((v, i) => Math.abs(v - seen[i]!) / (sd(Math.max(v, seen[i]!)) + 2 ** -11 * Math.max(Math.abs(v), Math.abs(seen[i]!))));
-    expect(Math.max(...moved)).toBeLessThan(5.01);
+    expect(Math.max(...moved)).toBeLessThan(6.01);
     expect(Math.max(...moved)).toBeGreaterThan(1);
   });
 

@@ -18,10 +18,11 @@ export interface GraphSettings {
   path?: string;
 }
 
-/** Standard deviations of its noise that a pixel changes by at most, in luminance and in each channel: what is farther off is the picture (docs/denoise.md). */
-const limit = 2.5;
-/** Of raw values the profile is each channel's; else they may have noise of their own, of which the profile says the luminance's part. */
-const limitOfChannel = (job: Job): number => (job.kind === 'raw' ? limit : 2 * limit);
+/**
+ * Standard deviations of its noise that a pixel changes by at most, in luminance and in each channel: what is farther off is the picture (docs/denoise.md). Of raw values the
+ * profile is each channel's; else channels may have noise of their own, of which the profile says the luminance's part.
+ */
+const limitsOf = ({ kind }: Job): { luminance: number; channel: number } => (kind === 'raw' ? { luminance: 2.5, channel: 2.5 } : { luminance: 3, channel: 6 });
 
 const sinkOf: Record<OutputFormat, string> = { jpg: 'o-jpg', png16: 'o-png', tiff16: 'o-tif', pfm: 'o-pfm' };
 
@@ -41,6 +42,7 @@ function sink(job: Job, inst: string, file: string, from: string, s: GraphSettin
 /** The text of a graph file that denoises one picture. */
 export function denoiseGraph(job: Job, s: GraphSettings): string {
   const source = sourceModules[job.kind];
+  const limits = limitsOf(job);
   const lines = [
     'frames:1',
     `module:${source}:photo`,
@@ -53,8 +55,8 @@ export function denoiseGraph(job: Job, s: GraphSettings): string {
     'connect:i-lut:w:output:kpn:01:w',
     `param:kpn:01:noise a:${s.noise.a}`,
     `param:kpn:01:noise b:${s.noise.b}`,
-    `param:kpn:01:limit:${limit}`,
-    `param:kpn:01:limit c:${limitOfChannel(job)}`,
+    `param:kpn:01:limit:${limits.luminance}`,
+    `param:kpn:01:limit c:${limits.channel}`,
     ...(s.strength === 1 ? [] : [`param:kpn:01:strength:${s.strength}`]),
     ...(s.path === undefined ? [] : [`param:kpn:01:path:${s.path}`]),
     ...sink(job, 'out', job.output, 'kpn:01:output', s),

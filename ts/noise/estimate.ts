@@ -308,7 +308,8 @@ function fit(v: Values, use: (i: number) => boolean, near?: Line): Fit | undefin
   return result;
 }
 
-const toAb = ({ offset, slope }: Line): NoiseAb => ({ a: offset * CODES * CODES, b: slope * CODES });
+/** What is far below the rounding to f32 is none. */
+const toAb = ({ offset, slope }: Line): NoiseAb => ({ a: offset < TINY ? 0 : offset * CODES * CODES, b: slope < TINY ? 0 : slope * CODES });
 
 /** Variance of values 0..1 at the signal x (SPEC section 1.3). */
 export const noiseVariance = ({ a, b }: NoiseAb, x: number): number => (a + CODES * Math.max(x, 0) * b) / CODES / CODES;
