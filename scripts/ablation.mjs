@@ -2,8 +2,7 @@
 //   node scripts/ablation.mjs -o FOLDER [--base photo,best] [--rows FILE.json] [--only TEXT] [--frames 10000] [--seeds 2] [--jobs N] [--limit SECONDS] [PICTURES]
 // After npm run build; works offline. Each row is examples/train-BASE.cfg with further lines (`--config`); rows of a file: [{base, name, lines}].
 // PICTURES: default examples/photos/test_*. Leaves ablation.md, ablation.json and every row's graph and weights in FOLDER, written anew after
-// each training, so that a run that is cut off leaves what it has. --limit: no training starts after so many seconds. --jobs: default 3 of 4 cores (scoring takes
-// a core longer than a GPU takes to train).
+// each training, so that a run that is cut off leaves what it has. --limit: no training starts after so many seconds. --jobs: default half of the cores.
 import { fork } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
@@ -59,9 +58,6 @@ async function train({ base, lines, told, seed, frames, pictures, weightsFile })
   const { runGraph } = await dist('graph/run.js');
   const { modules } = await dist('modules/index.js');
   const { readState } = await dist('modules/kpn-t/state.js');
-  const { readWeights } = await dist('quality/denoiser.js');
-  const { evaluate, meanLevels, PROTOCOL_CROP, PROTOCOL_SEED } = await dist('quality/evaluate.js');
-  const { NAMED_LEVELS } = await dist('quality/noise.js');
   const file = join(examples, `train-${base}.cfg`);
   const source = { file, text: readFileSync(file, 'utf8'), registry: modules, loadSpirv, onWarning: () => undefined };
   const device = openDevice({ index: chooseDevice(listDevices()).index });
@@ -74,11 +70,34 @@ async function train({ base, lines, told, seed, frames, pictures, weightsFile })
     const seconds = (performance.now() - began) / 1000;
     const dead = await deadNeurons(runGraph, { ...source, config: [...lines, `${K}init:0`, 'module:i-lut:w', `param:i-lut:w:filename:${weightsFile}`, 'connect:i-lut:w:output:kpn-t:01:wcp', `param:o-lut:w:filename:${join(tmpdir(), `vkpn-ablation-${process.pid}`)}`], device: () => device });
     const params = told ? [`noise a:${told.a}`, `noise b:${told.b}`] : [];
-    const scores = await evaluate({ device, load: loadSpirv, files: pictures, weights: [await readWeights(weightsFile)], levels: NAMED_LEVELS, crop: PROTOCOL_CROP, seed: PROTOCOL_SEED, params, warn: () => undefined });
-    return { seconds, skipped: state.skipped, badPixels: state.badPixels, loss: state.smoothed, ...dead, mean: meanLevels(scores), pictures: scores };
+    const scores = await psnrs(device, loadSpirv, weightsFile, params, pictures);
+    return { seconds, skipped: state.skipped, badPixels: state.badPixels, loss: state.smoothed, ...dead, psnr: scores[0].map((_, level) => mean(scores.map((of) => of[level]))), pictures: scores };
   } finally {
     device.close();
   }
+}
+
+/** sRGB-encoded PSNR of the pictures (picture, level), as vkpn eval has it; without SSIM, which would take longer than a GPU takes to train. */
+async function psnrs(device, load, weightsFile, params, pictures) {
+  const { Denoiser, readWeights } = await dist('quality/denoiser.js');
+  const { openClean, PROTOCOL_CROP, PROTOCOL_SEED } = await dist('quality/evaluate.js');
+  const { Reference } = await dist('quality/metrics.js');
+  const { addNoise, NAMED_LEVELS } = await dist('quality/noise.js');
+  const { fromDevice } = await dist('quality/scoring.js');
+  const weights = await readWeights(weightsFile);
+  const scores = [];
+  for (const picture of pictures) {
+    const clean = await openClean(picture, PROTOCOL_CROP, () => undefined);
+    const reference = new Reference(clean);
+    const ofLevels = [];
+    for (const noise of NAMED_LEVELS) {
+      const denoiser = await Denoiser.create(device, load, { width: clean.width, height: clean.height, noise, weights, params, onWarning: () => undefined });
+      ofLevels.push(reference.psnr(fromDevice(await denoiser.run(addNoise(clean, noise, PROTOCOL_SEED))), 'srgb'));
+      denoiser.destroy();
+    }
+    scores.push(ofLevels);
+  }
+  return scores;
 }
 
 /** Hidden neurons that are not positive for any pixel of 16 tiles, and how many there are. */
@@ -123,8 +142,8 @@ async function inParallel(jobs, most, limit, after) {
         child.on('exit', (code) => done(result ?? { error: `the process ended with code ${code}` }));
         child.send(job);
       });
-      const { error, seconds, mean } = job.result;
-      console.error(`${job.base}, ${job.name}, seed ${job.seed}: ${error ?? `${seconds.toFixed(1)} s, ${mean.map((l) => l.denoised[0].srgb.psnr.toFixed(2)).join(' / ')}`}`);
+      const { error, seconds, psnr } = job.result;
+      console.error(`${job.base}, ${job.name}, seed ${job.seed}: ${error ?? `${seconds.toFixed(1)} s, ${psnr.map((dB) => dB.toFixed(2)).join(' / ')}`}`);
       after();
     }
   };
@@ -138,12 +157,12 @@ const spread = (list) => (Math.max(...list) - Math.min(...list)) / 2;
 function table(rows) {
   const lines = ['| | low | mid | high | ± | dead | s |', '|---|---|---|---|---|---|---|'];
   for (const { name, runs } of rows) {
-    const good = runs.filter((r) => r.mean);
+    const good = runs.filter((r) => r.psnr);
     if (good.length === 0) {
       lines.push(`| ${name} | ${runs.some((r) => r.error) ? 'failed' : 'not trained'} | | | | | |`);
       continue;
     }
-    const at = (level) => good.map((r) => r.mean[level].denoised[0].srgb.psnr);
+    const at = (level) => good.map((r) => r.psnr[level]);
     const dead = `${mean(good.map((r) => r.dead)).toFixed(1)} of ${good[0].neurons}`;
     const skipped = good.some((r) => r.skipped > 20 || r.badPixels > 0) ? ` (skipped ${good.map((r) => r.skipped).join(', ')}; bad pixels ${good.map((r) => r.badPixels).join(', ')})` : '';
     lines.push(`| ${name}${skipped} | ${[0, 1, 2].map((l) => mean(at(l)).toFixed(2)).join(' | ')} | ${Math.max(...[0, 1, 2].map((l) => spread(at(l)))).toFixed(2)}${good.length < runs.length ? ` (${good.length} of ${runs.length})` : ''} | ${dead} | ${mean(good.map((r) => r.seconds)).toFixed(1)} |`);
@@ -156,7 +175,7 @@ async function main() {
     allowPositionals: true,
     options: {
       output: { type: 'string', short: 'o' }, base: { type: 'string', default: 'photo,best' }, rows: { type: 'string' }, only: { type: 'string' },
-      frames: { type: 'string', default: '10000' }, seeds: { type: 'string', default: '2' }, jobs: { type: 'string', default: String(Math.ceil(0.75 * availableParallelism())) }, limit: { type: 'string' },
+      frames: { type: 'string', default: '10000' }, seeds: { type: 'string', default: '2' }, jobs: { type: 'string', default: String(Math.ceil(0.5 * availableParallelism())) }, limit: { type: 'string' },
     },
   });
   if (values.output === undefined || !['frames', 'seeds', 'jobs', 'limit'].every((name) => /^[1-9]\d*$/.test(values[name] ?? '1'))) {
@@ -186,7 +205,7 @@ async function main() {
   await inParallel(sorted, Number(values.jobs), began + 1000 * Number(values.limit ?? Infinity), write);
   console.log(write());
   console.error(`${jobs.filter((job) => job.result).length} of ${jobs.length} trainings of ${frames} frames in ${((performance.now() - began) / 1000).toFixed(0)} s`);
-  process.exitCode = jobs.every((job) => job.result?.mean) ? 0 : 1;
+  process.exitCode = jobs.every((job) => job.result?.psnr) ? 0 : 1;
 }
 
 if (process.argv[2] === '--child')

@@ -17,7 +17,7 @@ jest.setTimeout(120_000);
 const dir = mkdtempSync(join(tmpdir(), 'vkpn-tiles-'));
 afterAll(() => rmSync(dir, { recursive: true }));
 
-const model = { ...PRESETS.photo, layers: 1 };
+const model = { ...PRESETS.classic, context: 'norm' as const, sharp: 1, ablend: 'sigmoid' as const, layers: 1 };
 beforeAll(() => {
   const next = random(4);
   writeFileSync(join(dir, 'in.pfm'), encodePfm(210, 130, Float32Array.from({ length: 210 * 130 * 4 }, next), 4));

@@ -53,8 +53,8 @@ const classic: ModelSpec = {
 export const PRESETS = {
   classic,
   wide: { ...classic, width: 64, layers: 6 },
-  photo: { ...classic, context: 'norm', sharp: 1, ablend: 'sigmoid', loss: 'even' },
-  best: { ...classic, width: 64, layers: 6, context: 'guide', sharp: 1, ablend: 'sigmoid', loss: 'even' },
+  photo: { ...classic, layers: 4, levels: 5, context: 'norm', up: 'bilinear', combine: 'postdiff', sharp: 1, ablend: 'sigmoid', loss: 'even' },
+  best: { ...classic, width: 64, layers: 6, levels: 5, context: 'guide', up: 'bilinear', combine: 'postdiff', sharp: 1, ablend: 'sigmoid', loss: 'even' },
 } as const satisfies Record<string, ModelSpec>;
 export type Preset = keyof typeof PRESETS;
 
