@@ -15,8 +15,8 @@ import { useDevice } from './gpu-harness.js';
 const gpu = useDevice();
 
 /** Two frames of it. What kpn-t was, and the weights' bytes. */
-async function run(preset: 'photo' | 'best', config: string[] = []): Promise<{ spec: ModelSpec; updates: number; bytes: Buffer }> {
-  const file = join(packageRoot, 'examples', `train-${preset}.cfg`);
+async function run(name: 'photo' | 'best' | 'wnorm', config: string[] = []): Promise<{ spec: ModelSpec; updates: number; bytes: Buffer }> {
+  const file = join(packageRoot, 'examples', `train-${name}.cfg`);
   const dir = mkdtempSync(join(tmpdir(), 'vkpn-examples-'));
   try {
     let found: { spec: ModelSpec; updates: number } | undefined;
@@ -34,12 +34,16 @@ async function run(preset: 'photo' | 'best', config: string[] = []): Promise<{ s
   }
 }
 
-test.each(['photo', 'best'] as const)('train-%s.cfg: trains the preset; the same graph leaves the same file, another seed another', async (preset) => {
-  const { spec, updates, bytes } = await run(preset);
-  expect(spec).toEqual(PRESETS[preset]);
+test.each([
+  ['photo', PRESETS.photo],
+  ['best', PRESETS.best],
+  ['wnorm', { ...PRESETS.best, context: 'wnorm', chroma: true, loss: 'rel' }],
+] as const)('train-%s.cfg: trains the network it says; the same graph leaves the same file, another seed another', async (name, network) => {
+  const { spec, updates, bytes } = await run(name);
+  expect(spec).toEqual(network);
   expect(updates).toBeGreaterThan(0);
-  expect((await run(preset)).bytes.equals(bytes)).toBe(true);
-  expect((await run(preset, ['param:cnngenin:01:seed:2'])).bytes.equals(bytes)).toBe(false);
+  expect((await run(name)).bytes.equals(bytes)).toBe(true);
+  expect((await run(name, ['param:cnngenin:01:seed:2'])).bytes.equals(bytes)).toBe(false);
 });
 
 test.each(['photo', 'best'] as const)('weights/%s.lut: of the preset, trained by a graph that says what train-%s.cfg says', async (preset) => {
