@@ -15,7 +15,9 @@ export class ProgressLine {
   private started = false;
   private printedAt = 0;
   private readonly smoothed = new Map<string, number>();
-  private readonly rate = new Rate();
+  private readonly rate = new Rate(5);
+  /** For the time that is left: pauses, as of a validation, come and go within it. */
+  private readonly longRate = new Rate(60);
   private last: Progress | undefined;
   private tileAt = performance.now();
   /** Stands at the line's end. */
@@ -29,6 +31,7 @@ export class ProgressLine {
 
   update(progress: Progress): void {
     this.rate.add(progress);
+    this.longRate.add(progress);
     if (progress.status !== this.last?.status) this.smooth(progress);
     this.last = progress;
     if (this.bar) {
@@ -73,7 +76,8 @@ export class ProgressLine {
 
   private text(progress: Progress): string {
     const perSecond = this.rate.perSecond();
-    const left = perSecond > 0 ? (progress.frames - progress.done) / perSecond : NaN;
+    const long = this.longRate.perSecond();
+    const left = long > 0 ? (progress.frames - progress.done) / long : NaN;
     const parts = [`${short(perSecond)} frames/s`, `${duration(left)} left`];
     const several = progress.status.filter(({ values }) => values.length > 0).length > 1;
     for (const { module, values } of progress.status)
@@ -96,10 +100,13 @@ export class ProgressLine {
 class Rate {
   private readonly points: { done: number; seconds: number }[] = [];
 
+  /** Over so many of the last seconds. */
+  constructor(private readonly window: number) {}
+
   add({ first, done, seconds }: Progress): void {
     if (this.points.length === 0) this.points.push({ done: first, seconds: 0 });
     this.points.push({ done, seconds });
-    while (this.points.length > 2 && seconds - (this.points[1]?.seconds ?? 0) > 5) this.points.shift();
+    while (this.points.length > 2 && seconds - (this.points[1]?.seconds ?? 0) > this.window) this.points.shift();
   }
 
   perSecond(): number {
