@@ -7,7 +7,7 @@
 //     + STRIDE ..  +-----+           +-----+               16 multiply-adds for each load of 16 bytes from shared memory
 //
 // A quad is four channels. Weights come through shared memory too, STAGE_QUADS quads of inputs at a time. Where a product has fewer outputs, an
-// invocation makes one quad of them, of fewer pixels.
+// invocation makes one quad of them, of fewer pixels. For the way forward: back, by panel_plain.glsl, was faster on an H100.
 
 layout(constant_id = 24) const uint STAGE_QUADS = 8; // a power of two, no more than QUADS
 
@@ -46,13 +46,12 @@ void clearSums() {
   [[unroll]] for (uint i = 0; i < 16; ++i) sum[i] = vec4(0);
 }
 
-// Places `quads` quads of weights, the next `along` of them from every `pitch`th on. Rows of w that are read together lie in different banks
-// (`turned`).
-void stageWeights(uint from, uint quads, uint along, uint pitch, bool turned) {
+// Places the weights of inputs from quad `first` on. Rows of w that are read together lie in different banks.
+void stageWeights(uint base, uint rows, uint first) {
   barrier();
   [[unroll]] for (uint k = 0; k < WIDTH * STAGE_QUADS; k += gl_WorkGroupSize.x) {
-    uint i = k + gl_LocalInvocationID.x, r = i / along, q = i % along;
-    if (i < quads) stage[r * along + (turned ? q ^ (r / 4 % STAGE_QUADS) : q)] = weights[from + r * pitch + q];
+    uint i = k + gl_LocalInvocationID.x, r = i / STAGE_QUADS, q = i % STAGE_QUADS;
+    if (r < rows) stage[r * STAGE_QUADS + (q ^ (r / 4 % STAGE_QUADS))] = weights[base / 4 + r * QUADS + first + q];
   }
   barrier();
 }
@@ -62,7 +61,7 @@ void multiply(uint base, uint rows) {
   uint each = quadsEach(rows), count = pixelsEach(rows), quad = firstQuad(rows), row = firstRow(rows);
   clearSums();
   [[dont_unroll]] for (uint first = 0; first < QUADS; first += STAGE_QUADS) {
-    stageWeights(base / 4 + first, rows * STAGE_QUADS, STAGE_QUADS, QUADS, true);
+    stageWeights(base, rows, first);
     [[dont_unroll]] for (uint q = 0; q < STAGE_QUADS; ++q) {
       vec4 a[8];
       [[unroll]] for (uint i = 0; i < count; ++i) a[i] = slab[(row + i * STRIDE) * PITCH + first + q];
@@ -76,25 +75,6 @@ void multiply(uint base, uint rows) {
             sum[2 * i + j][c] += a[i].z * w.z;
             sum[2 * i + j][c] += a[i].w * w.w;
           }
-        }
-    }
-  }
-}
-
-// sum = w^T panel, of the first `rows` rows of w
-void multiplyT(uint base, uint rows) {
-  uint quad = firstQuad(WIDTH), row = firstRow(WIDTH);
-  clearSums();
-  [[dont_unroll]] for (uint first = 0; first < rows; first += 4 * STAGE_QUADS) {
-    uint some = min(4 * STAGE_QUADS, rows - first);
-    stageWeights(base / 4 + first * QUADS, some * QUADS, QUADS, QUADS, false);
-    [[dont_unroll]] for (uint q = 0; q < some / 4; ++q) {
-      vec4 d[8];
-      [[unroll]] for (uint i = 0; i < 8; ++i) d[i] = slab[(row + i * STRIDE) * PITCH + first / 4 + q];
-      [[unroll]] for (uint c = 0; c < 4; ++c)
-        [[unroll]] for (uint j = 0; j < 2; ++j) {
-          vec4 w = stage[(4 * q + c) * QUADS + quad + j * SIDE];
-          [[unroll]] for (uint i = 0; i < 8; ++i) sum[2 * i + j] += d[i][c] * w;
         }
     }
   }
@@ -119,11 +99,6 @@ void panelLayer(uint base) {
   place(WIDTH);
 }
 
-void panelLayerT(uint base, uint rows, uint gates) {
-  multiplyT(base, rows);
-  place(WIDTH);
-}
-
 // Neighbouring invocations move neighbouring words of the panel. What follows may read it, and write it after a barrier.
 #define EACH_WORD(channels, body) \
   barrier(); \
@@ -144,10 +119,3 @@ void panelLayerT(uint base, uint rows, uint gates) {
 // panelLayer has applied it.
 #define PANEL_ACTIVATE(active, store, first) \
   EACH_WORD(WIDTH, if (p < PANEL_END) { store(((first) + p) * QUADS + word, packRounded4(slab[at])); })
-
-#define PANEL_GATE(gates, store, first) \
-  EACH_WORD(WIDTH, \
-    vec4 a = unpackQuad(PANEL_GATES[((gates) + min(p, PANEL_END - 1)) * QUADS + word]); \
-    vec4 v = roundToHalf4(mix(SLOPE * slab[at], slab[at], greaterThan(a, vec4(0)))); \
-    slab[at] = v; \
-    if (p < PANEL_END) { store(((first) + p) * QUADS + word, packRounded4(v)); })

@@ -1,6 +1,5 @@
 // mlpbck: from dE/dK in memory through the layers to dE/dA (SPEC 2: bck): bck without apply. -DFUSED: and to dE/dw. For `vkpn bench`.
 //! variant plain -DPATH_PLAIN=1
-//! variant plain.tiled -DPATH_PLAIN=1 -DTILED=1
 //! variant plain.rolled -DPATH_PLAIN=1 -DROLLED=1
 //! variant khr -DPATH_KHR=1 vulkan1.3
 //! variant khr.half -DPATH_KHR=1 -DHALF_SUMS=1 vulkan1.3

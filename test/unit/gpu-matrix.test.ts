@@ -207,13 +207,13 @@ describe('the plain path', () => {
   afterEach(() => void delete process.env['VKPN_PLAIN']);
 
   test.each([32768, 49152, 65536].flatMap((shared) => [32, 64, 128].flatMap((width) => [1, 5440, 1 << 20].map((pixels) => [shared, width, pixels] as const))))('tiled on GPUs: %i bytes shared, %i wide, %i pixels', (shared, width, pixels) => {
+    process.env['VKPN_PLAIN'] = 'tiled';
     const { variant, spec, groups } = panelLaunch(plain, withShared(shared), { 0: 64, 1: width }, width, pixels, 1);
     const [local, stage] = [spec[0], spec[24]] as number[];
     const held = (8 * local!) / (width / 8); // pixels
     expect([variant, local! <= 128, [4, 8].includes(stage!) && stage! <= width / 4]).toEqual(['plain.tiled', true, true]);
     expect(16 * (held * (width / 4 + 1) + width * stage!)).toBeLessThanOrEqual(shared);
-    expect(groups[0] * held).toBeGreaterThanOrEqual(pixels);
-    expect((groups[0] - 1) * held).toBeLessThan(pixels);
+    expect([groups[0] * held >= pixels, (groups[0] - 1) * held < pixels]).toEqual([true, true]);
     const g = gradientLaunch(plain, withShared(shared), { 0: 64, 1: width }, width, 3, pixels, 1);
     const [run, runs] = [g.spec[16], g.spec[17]] as number[];
     const block = Math.min(width, 64);
@@ -224,22 +224,26 @@ describe('the plain path', () => {
   });
 
   test('a pixel an invocation where shared memory is little, on CPUs, in f32; VKPN_PLAIN decides between the two', () => {
-    const variant = (info: DeviceInfo, path: typeof plain | { name: 'plain'; f32: true } = plain): string[] =>
-      [panelLaunch(path, info, { 0: 64 }, 64, 99, 1).variant, gradientLaunch(path, info, { 0: 64 }, 64, 3, 99, 1).variant];
-    expect(variant(withShared(16384))).toEqual(['plain', 'plain.tiled']); // mulw needs no more
-    expect(variant(withShared(49152), { name: 'plain', f32: true })).toEqual(['f32', 'f32']);
+    const variant = (info: DeviceInfo, width = 64, path: typeof plain | { name: 'plain'; f32: true } = plain): string[] =>
+      [panelLaunch(path, info, { 0: 64 }, width, 99, 1).variant, panelLaunch(path, info, { 0: 64 }, width, 99, 1, 'back').variant, gradientLaunch(path, info, { 0: 64 }, width, 3, 99, 1).variant];
+    const [tiled, rows] = ['plain.tiled', 'plain'];
+    expect(variant(withShared(49152))).toEqual([tiled, rows, tiled]); // what is faster
+    expect(variant(withShared(49152), 128)).toEqual([rows, rows, tiled]);
+    expect(variant(withShared(32768))).toEqual([rows, rows, tiled]);
+    expect(variant(withShared(16384), 32)).toEqual([rows, rows, tiled]);
+    expect(variant(withShared(49152), 64, { name: 'plain', f32: true })).toEqual(['f32', 'f32', 'f32']);
     const cpu = withShared(49152, { type: 'cpu' });
-    expect(variant(cpu)).toEqual(['plain.rolled', 'plain.rolled']);
+    expect(variant(cpu)).toEqual(['plain.rolled', 'plain.rolled', 'plain.rolled']);
     process.env['VKPN_PLAIN'] = 'tiled';
-    expect(variant(cpu)).toEqual(['plain.tiled', 'plain.tiled']);
+    expect(variant(cpu)).toEqual([tiled, 'plain.rolled', tiled]);
     process.env['VKPN_PLAIN'] = 'rows';
-    expect(variant(withShared(49152))).toEqual(['plain', 'plain']);
+    expect(variant(withShared(49152))).toEqual([rows, rows, rows]);
   });
 
   test('inference leaves room for what its kernel needs besides', () => {
-    expect(inferenceLaunch(plain, withShared(32768), { 0: 64 }, 64, 99, 1, 4096).spec[24]).toBe(8);
-    expect(inferenceLaunch(plain, withShared(32768), { 0: 64 }, 64, 99, 1, 10240).spec[24]).toBe(4);
-    expect(inferenceLaunch(plain, withShared(32768), { 0: 64 }, 64, 99, 1, 16384).variant).toBe('plain');
+    expect(inferenceLaunch(plain, withShared(49152), { 0: 64 }, 64, 99, 1, 4096).spec[24]).toBe(8);
+    expect(inferenceLaunch(plain, withShared(49152), { 0: 64 }, 64, 99, 1, 8192).spec[24]).toBe(4);
+    expect(inferenceLaunch(plain, withShared(49152), { 0: 64 }, 64, 99, 1, 11264).variant).toBe('plain');
   });
 });
 

@@ -156,7 +156,7 @@ export class KpnT implements ModuleInstance {
     const node = nodeAdder(ctx, spec);
     const level = (i: number): number => g.levels[i]!.pixels;
     // The layers, in f32 where derivatives are checked.
-    const layersOf = (pixels: number): Launch => panelLaunch(path, ctx.device, spec, m.width, pixels, ctx.frames);
+    const layersOf = (pixels: number, pass?: 'back'): Launch => panelLaunch(path, ctx.device, spec, m.width, pixels, ctx.frames, pass);
     const layers = layersOf(g.pixels);
     const layerWeights = r(path.name === 'plain' ? k.rounded : k.weights);
     const read = (name: string): PlanBuffer => {
@@ -226,7 +226,7 @@ export class KpnT implements ModuleInstance {
     } else if (made === 'within') ctx.node({ label: 'bck', kernel: 'kpn/bck', ...mulw, uses: [...backward, w(partial)] });
     else {
       const dAct = ctx.buffer('dEdA', g.pixels * (m.layers * m.width + outputsOf(m)) * el); // dE/dA_0 .., then dE/dK
-      ctx.node({ label: 'bck', kernel: 'kpn/bck', ...layers, uses: [...backward, w(dAct)] });
+      ctx.node({ label: 'bck', kernel: 'kpn/bck', ...layersOf(g.pixels, 'back'), uses: [...backward, w(dAct)] });
       ctx.node({ label: 'mulw', kernel: 'kpn/mulw', ...mulw, uses: [geo, r(act), r(dAct), w(partial)] });
     }
 

@@ -98,8 +98,8 @@ const MANY_PIXELS = 2 ** 15;
 const pitch = (width: number): number => 2 * width + 16;
 
 /** fwd and bck over `pixels` pixels, `frames` times. `spec`: constants of the model, with the invocations of a workgroup of the plain path. */
-export function panelLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, pixels: number, frames: number): Launch {
-  if (path.name === 'plain') return plainLaunch(path, info, spec, width, pixels, frames, 0);
+export function panelLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, pixels: number, frames: number, pass: 'forward' | 'back' = 'forward'): Launch {
+  if (path.name === 'plain') return plainLaunch(path, info, spec, width, pixels, frames, pass);
   const variant = variantOf(path, info, pixels * frames);
   const subgroup = subgroupOf(info);
   const shared = info.limits.maxComputeSharedMemorySize;
@@ -119,23 +119,36 @@ export function panelLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spe
   };
 }
 
-/** Invocations of a workgroup of the tiled builds (panel_tiled.glsl, mulw.comp): an invocation has 8 outputs of 8 pixels. */
-const TILED_LOCAL = 64;
-const tiledPixels = (width: number): number => (64 * TILED_LOCAL) / width;
+/** Pixels that a workgroup of a tiled build has (panel_tiled.glsl): an invocation has 8 outputs of 8 pixels. */
+const tiledPixels = (width: number, local: number): number => (64 * local) / width;
 
-/** Quads of inputs whose weights a tiled build has in shared memory at a time; undefined: there is too little for it. */
-function tiledStage(info: DeviceInfo, width: number, besides: number): number | undefined {
-  const room = info.limits.maxComputeSharedMemorySize - besides - tiledPixels(width) * 16 * (width / 4 + 1);
-  return [8, 4].find((quads) => width * quads * 16 <= room);
+/**
+ * Invocations of a workgroup of a tiled build, and the quads of inputs whose weights are in shared memory at a time; undefined: there is too little
+ * of that. 64 wide, half as many invocations were slower than a pixel an invocation, so that they are for who asks for tiles.
+ */
+function tiledSize(info: DeviceInfo, width: number, besides: number): { local: number; stage: number } | undefined {
+  const sizes = (width === 64 ? (process.env['VKPN_PLAIN'] === 'tiled' ? [128, 64] : [128]) : [64]).flatMap((local) => [8, 4].map((stage) => ({ local, stage })));
+  return sizes.find(({ local, stage }) => 16 * (tiledPixels(width, local) * (width / 4 + 1) + width * stage) + besides <= info.limits.maxComputeSharedMemorySize);
 }
 
-/** Whether the plain path is built in tiles: on GPUs. `VKPN_PLAIN` (docs/paths.md) asks for it or for another build. */
-const tiles = (path: LayerPath, info: DeviceInfo): boolean =>
-  path.name === 'plain' && !path.f32 && (process.env['VKPN_PLAIN'] ?? (info.type === 'cpu' ? '' : 'tiled')) === 'tiled';
+/** What a kernel of the plain path does: how it is built depends on that. */
+type Pass = 'forward' | 'back' | 'dE/dw';
 
-function plainLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, pixels: number, frames: number, besides: number): Launch {
-  const stage = tiles(path, info) ? tiledStage(info, width, besides) : undefined;
-  if (stage !== undefined) return { variant: 'plain.tiled', spec: { ...spec, 0: TILED_LOCAL, 24: stage }, groups: [Math.ceil(pixels / tiledPixels(width)), 1, 1] };
+/**
+ * Whether a kernel of the plain path is built in tiles: on GPUs, where that was the faster one on an H100 (docs/performance.md). `VKPN_PLAIN`
+ * (docs/paths.md) asks for it everywhere, or nowhere.
+ */
+function tiles(path: LayerPath, info: DeviceInfo, width: number, pass: Pass): boolean {
+  if (path.name !== 'plain' || path.f32) return false;
+  if (pass === 'back') return false;
+  const asked = process.env['VKPN_PLAIN'];
+  if (asked !== undefined) return asked === 'tiled';
+  return info.type !== 'cpu' && (pass === 'dE/dw' || width <= 64);
+}
+
+function plainLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, pixels: number, frames: number, pass: Pass, besides = 0): Launch {
+  const size = tiles(path, info, width, pass) ? tiledSize(info, width, besides) : undefined;
+  if (size) return { variant: 'plain.tiled', spec: { ...spec, 0: size.local, 24: size.stage }, groups: [Math.ceil(pixels / tiledPixels(width, size.local)), 1, 1] };
   return { variant: variantOf(path, info, pixels * frames), spec, groups: [Math.ceil(pixels / (spec[0] as number)), 1, 1] };
 }
 
@@ -144,7 +157,7 @@ function plainLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], wi
  * stays in registers between layers (panel_coop.glsl). `besides`: shared memory they need for themselves, in bytes.
  */
 export function inferenceLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, pixels: number, frames: number, besides = 0): Launch {
-  if (path.name === 'plain') return plainLaunch(path, info, spec, width, pixels, frames, besides);
+  if (path.name === 'plain') return plainLaunch(path, info, spec, width, pixels, frames, 'forward', besides);
   const launch = panelLaunch(path, info, spec, width, pixels, frames);
   if (!path.tile.converts || info.type === 'cpu') return launch;
   const subgroup = subgroupOf(info);
@@ -160,7 +173,7 @@ export function inferenceLaunch(path: LayerPath, info: DeviceInfo, spec: Launch[
 
 /** Pixels that a workgroup of such a launch takes. */
 export function pixelsPerGroup(path: LayerPath, { variant, spec }: Launch): number {
-  if (variant === 'plain.tiled') return tiledPixels(spec[1] as number);
+  if (variant === 'plain.tiled') return tiledPixels(spec[1] as number, spec[0] as number);
   return path.name === 'plain' ? (spec[0] as number) : (spec[22] as number) * (spec[23] as number);
 }
 
@@ -175,11 +188,12 @@ export interface GradientLaunch extends Launch {
 export function gradientLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number, frames: number): GradientLaunch {
   const variant = variantOf(path, info, pixels * frames);
   const cpu = info.type === 'cpu';
-  if (tiles(path, info)) {
+  if (tiles(path, info, width, 'dE/dw')) {
     const run = 32;
-    const runs = Math.max(1, Math.ceil(pixels / (run * (pixels > 2 ** 19 ? 256 : 128))));
+    const most = pixels <= 2 ** 19 ? 128 : width === 32 ? 512 : 256; // parts
+    const runs = Math.max(1, Math.ceil(pixels / (run * most)));
     const parts = Math.ceil(pixels / (run * runs));
-    return { variant: 'plain.tiled', spec: { ...spec, 0: TILED_LOCAL, 16: run, 17: runs }, groups: [parts, layers + 1, Math.ceil(width / 64) ** 2], parts };
+    return { variant: 'plain.tiled', spec: { ...spec, 0: width === 64 ? 128 : 64, 16: run, 17: runs }, groups: [parts, layers + 1, Math.ceil(width / 64) ** 2], parts };
   }
   if (path.name === 'plain') {
     // A part is RUN pixels where loops are slow (CPU drivers), else as many runs as keep the parts few.
