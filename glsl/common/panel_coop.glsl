@@ -65,6 +65,8 @@ float activated(float v) { return SLOPE > 0.0 ? max(v, SLOPE * v) : v > 0.0 ? v 
 }
 
 #ifdef RESIDENT
+float16_t activatedHalf(float16_t v) { return SLOPE > 0.0 ? max(v, v * float16_t(SLOPE)) : v > float16_t(0) ? v : v * float16_t(SLOPE); }
+
 const uint SOME = MS > 2 ? 2 : MS; // rows of tiles that sums are held for at a time: more are no faster, and need more registers
 MatrixA resident[MS * KS];
 
@@ -113,8 +115,10 @@ void panelLayer(uint base) {
     UNROLL for (uint n = 0; n < KS; ++n) {
       RESIDENT_PRODUCT(sum, layer, first, n)
       UNROLL for (uint m = 0; m < SOME; ++m) {
-        UNROLL for (uint i = 0; i < SUM_LENGTH(sum[m]); ++i) sum[m][i] = activated(sum[m][i]);
-        next[m * KS + n] = MatrixA(sum[m]);
+        HalfAccumulator rounded; // in pairs from here on
+        sumHalf(rounded, sum[m]);
+        UNROLL for (uint i = 0; i < rounded.length(); ++i) rounded[i] = activatedHalf(rounded[i]);
+        next[m * KS + n] = MatrixA(rounded);
       }
     }
     UNROLL for (uint i = 0; i < SOME * KS; ++i) resident[first * KS + i] = next[i];

@@ -14,5 +14,6 @@ const uint CENTRE = 7;
 const vec3 LUMINANCE = vec3(0.2627002, 0.6779981, 0.0593017);
 float luminance(vec3 rgb) { return dot(rgb, LUMINANCE); }
 float saturation(vec3 rgb) { return max(max(rgb.r, rgb.g), rgb.b) - min(min(rgb.r, rgb.g), rgb.b); }
+vec2 lightOf(vec3 rgb) { return vec2(luminance(rgb), saturation(rgb)); }
 
 #endif

@@ -14,6 +14,9 @@
 //! variant fused.khr -DPATH_KHR=1 -DFUSED=1 vulkan1.3
 //! variant fused.khr.rolled -DPATH_KHR=1 -DROLLED=1 -DFUSED=1 vulkan1.3
 //! variant fused.nv -DPATH_NV=1 -DFUSED=1 vulkan1.3
+//! variant fused.sparse.khr -DPATH_KHR=1 -DFUSED=1 -DSPARSE=1 vulkan1.3
+//! variant fused.sparse.khr.rolled -DPATH_KHR=1 -DROLLED=1 -DFUSED=1 -DSPARSE=1 vulkan1.3
+//! variant fused.sparse.nv -DPATH_NV=1 -DFUSED=1 -DSPARSE=1 vulkan1.3
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common/path.glsl"
@@ -21,12 +24,13 @@
 #include "common/storage.glsl"
 #include "common/taps.glsl"
 #include "kpn/geometry.glsl"
+#include "kpn/kept.glsl"
 #include "kpn/state.glsl"
 
 layout(set = 0, binding = 1) readonly buffer StateBuffer { State state; };
 layout(set = 0, binding = 2) readonly buffer Image { QUAD imageQuad[]; };    // (pixel): what the kernel was applied to
 layout(set = 0, binding = 3) readonly buffer Weights { WEIGHT weights[]; };  // (layer, out, in)
-layout(set = 0, binding = 4) readonly buffer Act { WORD act[]; };            // (1 + layer, pixel, W): x, A
+layout(set = 0, binding = 4) readonly buffer Act { WORD act[]; };            // (slot, pixel, W): x, A
 layout(set = 0, binding = 5) readonly buffer Out { QUAD outQuad[]; };        // (pixel, OUTPUTS): K
 layout(set = 0, binding = 6) readonly buffer Filtered { vec4 filtered[]; };  // (part, pixel): I.rgb, I.a
 layout(set = 0, binding = 7) readonly buffer Diff { vec4 diff[]; };          // (part, pixel): dO/dI.a

@@ -1,6 +1,6 @@
-// The MLP's input for one pixel (SPEC 1.3). The includer declares `vec3 image(uint p)` (where the taps come from) and
-// `vec3 mip(uint p)` (where sigma comes from: M, also under prediff), `vec2 noise(uint tile)`; and, where the context may be guide, a macro
-// GUIDE(q, offset): what guides pixel q, `offset` away from it.
+// The MLP's input for one pixel (SPEC 1.3). The includer declares `vec3 image(uint p)` (where the taps come from), `vec2 imageLight(uint p)` (lightOf
+// it) and `vec3 mip(uint p)` (where sigma comes from: M, also under prediff), `vec2 noise(uint tile)`; and, where the context may be guide, a macro
+// GUIDE(q, offset): what guides pixel q, `offset` away from it. Under guide and window imageLight is not asked for.
 #ifndef VKPN_CONTEXT
 #define VKPN_CONTEXT
 
@@ -14,10 +14,7 @@ float relative(float x, float inv) { return clamp(x * inv, -64.0, 64.0); }
 
 void putStar(Pixel q, float sigma, bool norm) {
   vec2 t[TAPS];
-  [[unroll]] for (uint k = 0; k < TAPS; ++k) {
-    vec3 rgb = image(indexOf(q, TAP[k]));
-    t[k] = vec2(luminance(rgb), saturation(rgb));
-  }
+  [[unroll]] for (uint k = 0; k < TAPS; ++k) t[k] = imageLight(indexOf(q, TAP[k]));
   vec2 last = vec2(sigma, 1.0);
   if (norm) {
     float s = max(sigma, 1e-5);
@@ -43,15 +40,15 @@ void putWindow(Pixel q) {
 
 void putWnorm(Pixel q, float sigma) {
   float s = max(sigma, 1e-5), inv = 0.25 / s;
-  float centre = luminance(image(indexOf(q, ivec2(0))));
+  float centre = imageLight(indexOf(q, ivec2(0))).x;
   [[unroll]] for (uint i = 0; i < WIDTH / 4; ++i) {
     vec4 v = vec4(0);
     [[unroll]] for (uint k = 0; k < 4; ++k) {
       int c = int(4 * i + k);
-      if (c < 49) v[k] = relative(luminance(image(indexOf(q, ivec2(c % 7 - 3, c / 7 - 3)))) - centre, inv);
+      if (c < 49) v[k] = relative(imageLight(indexOf(q, ivec2(c % 7 - 3, c / 7 - 3))).x - centre, inv);
       else if (c < 54) {
         ivec2 d = c == 49 ? ivec2(0) : c == 50 ? ivec2(-1, 0) : c == 51 ? ivec2(1, 0) : c == 52 ? ivec2(0, -1) : ivec2(0, 1);
-        v[k] = relative(saturation(image(indexOf(q, d))), inv);
+        v[k] = relative(imageLight(indexOf(q, d)).y, inv);
       } else if (c == 54) v[k] = log2(s) / 8.0;
       else if (c == 55) v[k] = 1.0;
     }

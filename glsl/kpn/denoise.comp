@@ -48,6 +48,8 @@ shared uvec2 near[NEAR];                          // what the taps are of: M, un
 shared uvec2 whole[COMBINE == PREDIFF ? NEAR : 1]; // under prediff: M
 shared uvec2 guide[CONTEXT == GUIDED ? NEAR : 1];  // the coarser O enlarged, where push.guided
 shared uvec2 coarse[COARSE];
+const bool LIGHT = CONTEXT != WINDOW && CONTEXT != GUIDED;
+shared vec2 light[LIGHT ? NEAR : 1];               // lightOf `near`: each is seen by up to 15 pixels, 49 with wnorm
 
 ivec2 corner() { return win.place[push.level].xy + ivec2(gl_WorkGroupID.xy) * ivec2(TILE_W, TILE_H); } // the tile's first pixel
 ivec2 coarseCorner() { return ((corner() - REACH) >> 1) - 1; }
@@ -65,9 +67,11 @@ vec3 enlarged(ivec2 at) {
 
 // The invocations share these loops.
 void gatherCoarse(bool results) {
+  bool inner = isInner(push.level + 1, coarseCorner(), ivec2(COARSE_W, COARSE_H));
   UNROLL for (uint first = 0; first < COARSE; first += gl_WorkGroupSize.x) {
     uint k = first + gl_LocalInvocationIndex;
-    uint from = inMemory(push.level + 1, coarseCorner() + ivec2(int(k) % COARSE_W, int(k) / COARSE_W));
+    int known = min(int(k), COARSE - 1);
+    uint from = fromMemory(push.level + 1, coarseCorner() + ivec2(known % COARSE_W, known / COARSE_W), inner);
     if (k < COARSE) coarse[k] = results ? below[from] : smaller[from];
   }
 }
@@ -81,11 +85,22 @@ vec3 enlargedNear(uint k) {
   return enlarged(ivec2(mirror(at.x, place.z), mirror(at.y, place.w)));
 }
 
-void gather() {
-  if (push.coarser != 0 || push.guided != 0) gatherCoarse(COMBINE != PREDIFF);
+// After a barrier: Mesa 26 takes what was just packed for what it was before, unrounded.
+void gatherLight() {
+  if (!LIGHT) return;
   UNROLL for (uint first = 0; first < NEAR; first += gl_WorkGroupSize.x) {
     uint k = first + gl_LocalInvocationIndex;
-    uvec2 texel = packHalf4(READ_TEXEL(picture, push.single, inMemory(push.level, nearPixel(k))));
+    if (k < NEAR) light[k] = lightOf(unpackTexel(near[k]).rgb);
+  }
+  barrier();
+}
+
+void gather() {
+  if (push.coarser != 0 || push.guided != 0) gatherCoarse(COMBINE != PREDIFF);
+  bool inner = isInner(push.level, corner() - HALO, ivec2(NEAR_W, TILE_H + 2 * HALO));
+  UNROLL for (uint first = 0; first < NEAR; first += gl_WorkGroupSize.x) {
+    uint k = first + gl_LocalInvocationIndex;
+    uvec2 texel = packHalf4(READ_TEXEL(picture, push.single, fromMemory(push.level, nearPixel(min(k, NEAR - 1)), inner)));
     if (k < NEAR) {
       if (COMBINE == PREDIFF) whole[k] = texel;
       else near[k] = texel;
@@ -102,19 +117,22 @@ void gather() {
     gatherCoarse(true);
     barrier();
   }
-  if (push.guided == 0) return;
-  UNROLL for (uint first = 0; first < NEAR; first += gl_WorkGroupSize.x) {
-    uint k = first + gl_LocalInvocationIndex;
-    vec3 G = enlargedNear(k);
-    if (CONTEXT == GUIDED && k < NEAR) guide[k] = packHalf4(vec4(G, 1.0));
+  if (push.guided != 0) {
+    UNROLL for (uint first = 0; first < NEAR; first += gl_WorkGroupSize.x) {
+      uint k = first + gl_LocalInvocationIndex;
+      vec3 G = enlargedNear(k);
+      if (CONTEXT == GUIDED && k < NEAR) guide[k] = packHalf4(vec4(G, 1.0));
+    }
+    barrier();
   }
-  barrier();
+  gatherLight();
 }
 
 // For context.glsl: a pixel, and its index in `near`.
 struct Pixel { uint level; uint tile; int at; };
 uint indexOf(Pixel q, ivec2 offset) { return uint(q.at + offset.y * NEAR_W + offset.x); }
 vec3 image(uint p) { return unpackTexel(near[p]).rgb; }
+vec2 imageLight(uint p) { return light[p]; }
 vec3 mip(uint p) { return unpackTexel(COMBINE == PREDIFF ? whole[p] : near[p]).rgb; }
 vec2 noise(uint tile) { return win.settings.xy; }
 vec3 guideAt(uint p) { return push.guided != 0 ? unpackTexel(guide[p]).rgb : mip(p); }
@@ -146,7 +164,7 @@ void finish(ivec2 t) {
   }
   ivec2 at = corner() + t;
   bool inside = isInMemory(push.level, at);
-  uint to = inMemory(push.level, at);
+  uint to = fromMemory(push.level, at, true);
   if (push.filtered != 0) {
     ivec2 size = win.memory[push.level].xy;
     uint plane = gl_NumWorkGroups.z * uint(size.x * size.y);

@@ -11,6 +11,9 @@
 //! variant nv -DPATH_NV=1 vulkan1.3
 //! variant nv.half -DPATH_NV=1 -DHALF_SUMS=1 vulkan1.3
 //! variant held.f32 -DPATH_PLAIN=1 -DROLLED=1 -DF32=1 -DINFER=1 -DHELD=1
+//! variant sparse.khr -DPATH_KHR=1 -DSPARSE=1 vulkan1.3
+//! variant sparse.khr.rolled -DPATH_KHR=1 -DROLLED=1 -DSPARSE=1 vulkan1.3
+//! variant sparse.nv -DPATH_NV=1 -DSPARSE=1 vulkan1.3
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common/path.glsl"
@@ -19,6 +22,7 @@
 #include "common/addressing.glsl"
 #include "common/taps.glsl"
 #include "kpn/geometry.glsl"
+#include "kpn/kept.glsl"
 
 layout(set = 0, binding = 1) readonly buffer Noise { vec2 noiseab[]; };     // (tile): a, b
 layout(set = 0, binding = 2) readonly buffer Image { QUAD imageQuad[]; };   // (pixel): rgb, what the kernel is applied to: M or D
@@ -30,7 +34,7 @@ layout(set = 0, binding = 6) writeonly buffer Filtered { vec4 filtered[]; };// (
 #define STORE_ACT(at, word)
 #define STORE_OUT(at, word)
 #else
-layout(set = 0, binding = 6) writeonly buffer Act { WORD act[]; };          // (1 + layer, pixel, W): x, A_0 .. A_{H-1}
+layout(set = 0, binding = 6) writeonly buffer Act { WORD act[]; };          // (slot, pixel, W): x, A_0 .. A_{H-1}, as kept.glsl says
 layout(set = 0, binding = 7) writeonly buffer Out { WORD kept[]; };         // (pixel, OUTPUTS): K
 layout(set = 0, binding = 8) writeonly buffer Filtered { vec4 filtered[]; };// (part, pixel): I.rgb, I.a
 #define STORE_ACT(at, word) act[at] = word
@@ -40,6 +44,7 @@ layout(set = 0, binding = 8) writeonly buffer Filtered { vec4 filtered[]; };// (
 layout(set = 0, binding = 7) readonly buffer HeldAct { QUAD heldAct[]; };   // A of the unperturbed network, as Act
 layout(set = 0, binding = 8) readonly buffer HeldOut { QUAD heldOut[]; };   // its K
 #endif
+#define NO_STORE(at, word)
 layout(push_constant) uniform Push { uint first, end; } push;
 
 #define PANEL_FIRST push.first
@@ -47,6 +52,7 @@ layout(push_constant) uniform Push { uint first, end; } push;
 #include "common/panel.glsl"
 
 vec3 image(uint p) { return unpackQuad(imageQuad[p]).rgb; }
+vec2 imageLight(uint p) { return lightOf(image(p)); }
 vec3 mip(uint p) { return unpackQuad(mipQuad[p]).rgb; }
 vec2 noise(uint tile) { return noiseab[tile]; }
 vec3 guideAt(Pixel q, ivec2 offset) {
@@ -93,7 +99,7 @@ void convolve(uint p) {
   // one turn where all pixels are fine, also on drivers that run both sides of a branch.)
   uint clear = fine ? 0 : WIDTH / WORD_CHANNELS;
   for (uint i = 0; i < clear; ++i) {
-    for (uint l = 0; l <= LAYERS; ++l) act[(l * geo.pixels + p) * (WIDTH / WORD_CHANNELS) + i] = WORD(0);
+    for (uint slot = 0; slot < SLOTS; ++slot) act[(slot * geo.pixels + p) * (WIDTH / WORD_CHANNELS) + i] = WORD(0);
   }
 #endif
 }
@@ -103,7 +109,7 @@ void main() {
   PANEL_KEEP(STORE_ACT, 0, WIDTH)
   [[unroll]] for (uint l = 0; l < LAYERS; ++l) {
     panelLayer(l * WIDTH * WIDTH);
-    PANEL_ACTIVATE(ACTIVE, STORE_ACT, (l + 1) * geo.pixels)
+    PANEL_ACTIVATE_KEPT(ACTIVE, STORE_ACT, NO_STORE, l + 1)
   }
   panelMul(LAYERS * WIDTH * WIDTH, OUTPUTS);
   PANEL_KEEP(STORE_OUT, 0, OUTPUTS)

@@ -19,19 +19,23 @@
 //! variant infer.nv -DPATH_NV=1 -DINFER=1 vulkan1.3
 //! variant infer.nv.half -DPATH_NV=1 -DINFER=1 -DHALF_SUMS=1 vulkan1.3
 //! variant infer.khr.resident -DPATH_KHR=1 -DINFER=1 -DRESIDENT=1 vulkan1.3
+//! variant sparse.khr -DPATH_KHR=1 -DSPARSE=1 vulkan1.3
+//! variant sparse.khr.rolled -DPATH_KHR=1 -DROLLED=1 -DSPARSE=1 vulkan1.3
+//! variant sparse.nv -DPATH_NV=1 -DSPARSE=1 vulkan1.3
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common/path.glsl"
 #include "common/options.glsl"
 #include "common/storage.glsl"
 #include "kpn/geometry.glsl"
+#include "kpn/kept.glsl"
 
 layout(set = 0, binding = 1) readonly buffer Weights { WEIGHT weights[]; }; // (layer, out, in)
 #ifdef INFER // nothing is kept for the way back
 layout(set = 0, binding = 2) readonly buffer Act { WORD act[]; };           // (pixel, W): x
 #define STORE_ACT(at, word)
 #else
-layout(set = 0, binding = 2) buffer Act { WORD act[]; };                    // (1 + layer, pixel, W): x; A_0 .. A_{H-1}
+layout(set = 0, binding = 2) buffer Act { WORD act[]; };                    // (slot, pixel, W): x; A_0 .. A_{H-1}, as kept.glsl says
 #define STORE_ACT(at, word) act[at] = word
 #endif
 layout(set = 0, binding = 3) writeonly buffer Out { WORD kept[]; };         // (pixel, 16): K
@@ -39,6 +43,7 @@ layout(set = 0, binding = 3) writeonly buffer Out { WORD kept[]; };         // (
 #include "common/panel.glsl"
 #include "kpn/mlp.glsl"
 
+#define NO_STORE(at, word)
 #define LOAD_X(at) act[at]
 #define STORE_OUT(at, word) kept[at] = word
 #define ACTIVE(v, at) greaterThan(v, vec4(0))
@@ -47,7 +52,7 @@ void main() {
   PANEL_LOAD(LOAD_X, 0, WIDTH)
   [[unroll]] for (uint l = 0; l < LAYERS; ++l) {
     panelLayer(l * WIDTH * WIDTH);
-    PANEL_ACTIVATE(ACTIVE, STORE_ACT, (l + 1) * geo.pixels)
+    PANEL_ACTIVATE_KEPT(ACTIVE, STORE_ACT, NO_STORE, l + 1)
   }
   panelMul(LAYERS * WIDTH * WIDTH, OUTPUTS);
   PANEL_KEEP(STORE_OUT, 0, OUTPUTS)

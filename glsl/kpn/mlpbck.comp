@@ -10,15 +10,19 @@
 //! variant fused.khr -DPATH_KHR=1 -DFUSED=1 vulkan1.3
 //! variant fused.khr.rolled -DPATH_KHR=1 -DROLLED=1 -DFUSED=1 vulkan1.3
 //! variant fused.nv -DPATH_NV=1 -DFUSED=1 vulkan1.3
+//! variant fused.sparse.khr -DPATH_KHR=1 -DFUSED=1 -DSPARSE=1 vulkan1.3
+//! variant fused.sparse.khr.rolled -DPATH_KHR=1 -DROLLED=1 -DFUSED=1 -DSPARSE=1 vulkan1.3
+//! variant fused.sparse.nv -DPATH_NV=1 -DFUSED=1 -DSPARSE=1 vulkan1.3
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common/path.glsl"
 #include "common/options.glsl"
 #include "common/storage.glsl"
 #include "kpn/geometry.glsl"
+#include "kpn/kept.glsl"
 
 layout(set = 0, binding = 1) readonly buffer Weights { WEIGHT weights[]; }; // (layer, out, in)
-layout(set = 0, binding = 2) readonly buffer Act { WORD act[]; };           // (1 + layer, pixel, W): x, A
+layout(set = 0, binding = 2) readonly buffer Act { WORD act[]; };           // (slot, pixel, W): x, A
 #ifdef FUSED
 #define PANEL_BLOCKS
 layout(set = 0, binding = 3) readonly buffer DK { WORD dK[]; };             // (pixel, OUTPUTS): dE/dK

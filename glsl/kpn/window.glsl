@@ -24,6 +24,19 @@ uint inMemory(uint level, ivec2 at) {
   return (gl_WorkGroupID.z * uint(size.y) + uint(q.y)) * uint(size.x) + uint(q.x);
 }
 
+// Whether all pixels of a rectangle are the picture's, in memory.
+bool isInner(uint level, ivec2 corner, ivec2 size) {
+  ivec4 place = win.place[level];
+  return all(greaterThanEqual(corner, place.xy)) && all(lessThanEqual(corner + size, min(place.zw, place.xy + win.memory[level].xy)));
+}
+
+// inMemory, quicker where the pixel is known to be there.
+uint fromMemory(uint level, ivec2 at, bool inner) {
+  if (!inner) return inMemory(level, at);
+  ivec2 size = win.memory[level].xy, q = at - win.place[level].xy;
+  return (gl_WorkGroupID.z * uint(size.y) + uint(q.y)) * uint(size.x) + uint(q.x);
+}
+
 // Whether a pixel is one of the picture's, in memory.
 bool isInMemory(uint level, ivec2 at) {
   ivec4 place = win.place[level];

@@ -154,6 +154,6 @@ test('compare: NaN, a single value, many small ones', () => {
 
 test('costs and percentiles by hand', () => {
   expect([inferFlop(32, 6), trainFlop(32, 6), inferFlop(64, 6), trainFlop(64, 6)]).toEqual([13_312, 37_888, 51_200, 145_408]);
-  expect([inferBytes(64), trainBytes(64, 6, true), trainBytes(64, 6, false)]).toEqual([160, 128 + 6 * 128 + 32 + 32 + 7 * 128, 128 + 6 * 128 + 32 + 32 + 6 * 128 + 6 * 128 + 7 * 128 + 6 * 128 + 32]);
+  expect([inferBytes(64), trainBytes(64, 6, 7), trainBytes(64, 6, 4), trainBytes(64, 6)]).toEqual([160, 128 + 6 * 128 + 32 + 32 + 7 * 128, 128 + 3 * 128 + 32 + 32 + 4 * 128, 128 + 6 * 128 + 32 + 32 + 6 * 128 + 6 * 128 + 7 * 128 + 6 * 128 + 32]);
   expect([percentile([4, 1, 3, 2], 50), percentile([1, 2], 10), percentile([7], 90)]).toEqual([2.5, 1.1, 7]);
 });

@@ -21,7 +21,9 @@ const COVERS: readonly (readonly [RegExp, (variant: string) => boolean])[] = [
   [/\.each\(ALL_PATHS\)|of ALL_PATHS\b/, (v) => everyPath.includes(v)],
   [/\.each\(LAYER_VARIANTS\)/, (v) => [...everyPath, 'f32'].includes(v)],
   [/`infer\.\$\{/, (v) => v.startsWith('infer.') && everyPath.includes(v.slice('infer.'.length))],
-  [/`fused\.\$\{/, (v) => v.startsWith('fused.')],
+  [/`fused\.\$\{/, (v) => /^fused\.(khr|nv)/.test(v)],
+  [/variant fused\.sparse, path (of )?%s/, (v) => v.startsWith('fused.sparse.')],
+  [/variant sparse, path %s/, (v) => v.startsWith('sparse.')],
   [/variant = `\$\{path\}/, (v) => /^(khr|nv)\b/.test(v)],
 ];
 

@@ -5,6 +5,7 @@ import { nodesOf, runKernel, runNodes } from './harness.js';
 import { testKernel } from './kernel-test.js';
 import { LAYER_VARIANTS, PATHS } from './paths.js';
 import { Tensors, checkBck, checkParts, onLevels } from './step-check.js';
+import { values } from './step-run.js';
 
 const gpu = useDevice();
 
@@ -43,6 +44,22 @@ describe.each(fused.length ? fused : [['fused.khr', 'none'] as const])('variant 
       const parts = await runNodes(gpu.device, one, /^bck$/, without(batch, 'parts').set('dK', dK));
       checkParts(new Tensors(split, new Map([...contents, ['parts', parts.get('parts')!]]), batch.scale));
     }
+  });
+});
+
+/** Every second activation made anew, of what fwd keeps: dE/dw is, bit for bit, that of the build which is given all. */
+describe.each(fused.length ? fused : [['fused.khr', 'none'] as const])('variant fused.sparse, path of %s', (_variant, path) => {
+  const run = path === 'none' ? test.skip.each : test.each;
+  run([2, 3, 6])('%d layers', async (layers) => {
+    const [whole, sparse] = await Promise.all(['fused', 'sparse'].map(async (gradient) => {
+      const c = caseOf({ context: 'norm', layers }, [47, 31], 3, { path, params: { gradient } });
+      const batch = batchOf(c);
+      const forward = await runNodes(gpu.device, c, /^fwd$/, without(batch, 'A', 'K', 'I'));
+      // Where dE/dK comes from a kernel of its own, any will do.
+      return runNodes(gpu.device, c, /^bck$/, new Map([...without(batch, 'parts'), ...['A', 'K', 'I'].map((name) => [name, forward.get(name)!] as const), ['dK', batch.contents.get('K')!]]));
+    }));
+    expect(sparse!.get('parts')).toEqual(whole!.get('parts'));
+    expect(values(sparse!.get('parts')!, 'f32').some((v) => v !== 0)).toBe(true);
   });
 });
 

@@ -4,7 +4,7 @@ import { batchOf, caseOf, without } from './batch.js';
 import type { ModelOptions } from '../reference/index.js';
 import { nodesOf, runKernel, type Use } from './harness.js';
 import { testKernel } from './kernel-test.js';
-import { LAYER_VARIANTS } from './paths.js';
+import { LAYER_VARIANTS, PATHS } from './paths.js';
 import { checkFwd, onLevels } from './step-check.js';
 import { bytesOf, geometryOfCase, type Snapshot, type StepCase, values } from './step-run.js';
 
@@ -45,6 +45,22 @@ describe.each(LAYER_VARIANTS)('pixels 20 to before 91 of the batch, variant %s',
       for (let k = 0; k < planes; k++) expected.set(all!.subarray((k * pixels + 20) * row, (k * pixels + 91) * row), (k * pixels + 20) * row);
       expect({ name, equal: Buffer.compare(some!, expected) }).toEqual({ name, equal: 0 });
     }
+  });
+});
+
+/** What is kept is, bit for bit, that of the build which keeps all. */
+const matrices = PATHS.filter((path) => path !== 'plain');
+describe.each(matrices.length ? matrices : ['none'])('variant sparse, path %s', (path) => {
+  const run = path === 'none' ? test.skip.each : test.each;
+  run([1, 2, 3, 6])('%d layers', async (layers) => {
+    const [whole, sparse] = await Promise.all(['fused', 'sparse'].map((gradient) => {
+      const c = caseOf({ context: 'norm', layers }, [13, 9], 3, { path, params: { gradient } });
+      return runAs(c, without(batchOf(c), 'A', 'K', 'I'));
+    }));
+    const row = whole!.get('A')!.byteLength / (layers + 1);
+    const tensors = (of: Snapshot): Uint8Array[] => Array.from({ length: of.get('A')!.byteLength / row }, (_, i) => of.get('A')!.subarray(i * row, (i + 1) * row));
+    expect(tensors(sparse!)).toEqual(tensors(whole!).filter((_, i) => i === 0 || (layers - i) % 2 === 0));
+    for (const name of ['K', 'I']) expect(sparse!.get(name)).toEqual(whole!.get(name));
   });
 });
 

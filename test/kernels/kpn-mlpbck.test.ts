@@ -1,6 +1,6 @@
 // kpn/mlpbck: from dE/dK through the layers to dE/dA (SPEC 2), on every path; fused: to the parts of dE/dw.
 import { useDevice } from '../unit/gpu-harness.js';
-import { fusedLaunch, choosePath } from '../../ts/modules/kpn/path.js';
+import { choosePath, fusedLaunch, slotsOf } from '../../ts/modules/kpn/path.js';
 import { specOf } from '../../ts/modules/kpn/options.js';
 import { layerGradient, weightGradient } from './expected.js';
 import { runKernel } from './harness.js';
@@ -41,7 +41,7 @@ describe.each(fused.length ? fused : [['fused.khr', 'none'] as const])('variant 
     const contents = new Map([...mlpContents(c, path, weights), ['A', bytesOf(A, 'f16')] as const, ['dK', dK] as const]);
     // dE/dA of the kernel that stores it: the fused one keeps the same to itself.
     const split = await runKernel(gpu.device, mlpDispatch(gpu.device, c, path, 'kpn/mlpbck', [act, dAct]), new Map([...contents, ['dEdA', poisonBut(dAct.bytes, dAct.bytes - dK.byteLength, dK)]]));
-    const { parts, ...launch } = fusedLaunch(choosePath(gpu.device.info, path, () => undefined), gpu.device.info, specOf(modelOf(c), 64), W, H, pixels, 1)!;
+    const { parts, ...launch } = fusedLaunch(choosePath(gpu.device.info, path, () => undefined), gpu.device.info, specOf(modelOf(c), 64), W, H, pixels, 1, false)!;
     const count = (H + 1) * W * W;
     const dispatch = mlpDispatch(gpu.device, c, path, 'kpn/mlpbck', [act, { name: 'dK', access: 'r', bytes: dK.byteLength }, { name: 'parts', access: 'w', bytes: 4 * count * parts }]);
     const result = await runKernel(gpu.device, { ...dispatch, ...launch }, contents);
@@ -52,5 +52,33 @@ describe.each(fused.length ? fused : [['fused.khr', 'none'] as const])('variant 
       const dA = values(split.get('dEdA')!, 'f16', l * pixels * W, pixels * rows);
       compare(`dE/dw ${l}`, total.subarray(l * W * W, (l * W + rows) * W), weightGradient(modelOf(c), l, dA, A.subarray(l * pixels * W, (l + 1) * pixels * W), pixels + 2));
     }
+  });
+});
+
+/** Every second activation made anew: what is kept is that of the kernel which keeps all, and so is dE/dw, both to the bit. */
+const matrices = PATHS.filter((path) => path !== 'plain');
+describe.each(matrices.length ? matrices : ['none'])('variant fused.sparse, path %s', (path) => {
+  const run = path === 'none' ? test.skip.each : test.each;
+  run([{ width: 32, layers: 2, pixels: 77 }, { width: 32, layers: 3, pixels: 300 }, { width: 32, layers: 5, pixels: 1 }, { width: 32, layers: 6, pixels: 200 }])('$width wide, $layers layers, $pixels pixels', async (c) => {
+    const { width: W, layers: H, pixels } = c;
+    const { weights, halves } = numbersOf(c);
+    const row = 2 * pixels * W;
+    const x = bytesOf(halves(pixels * W, 1), 'f16');
+    const dK = bytesOf(halves(pixels * 16, 1), 'f16');
+    const given = mlpContents(c, path, weights);
+    const train = async (sparse: boolean): Promise<{ act: Uint8Array; parts: Uint8Array }> => {
+      const slots = slotsOf(H, sparse);
+      const { parts, ...launch } = fusedLaunch(choosePath(gpu.device.info, path, () => undefined), gpu.device.info, specOf(modelOf(c), 64), W, H, pixels, 1, sparse)!;
+      const act = (access: 'r' | 'rw') => ({ name: 'A', access, bytes: slots * row }) as const;
+      const forward = mlpDispatch(gpu.device, c, path, 'kpn/mlp', [act('rw'), { name: 'K', access: 'w', bytes: 32 * pixels }]);
+      const A = (await runKernel(gpu.device, { ...forward, variant: sparse ? `sparse.${forward.variant}` : forward.variant }, new Map([...given, ['A', poisonBut(slots * row, 0, x)]]))).get('A')!;
+      const back = mlpDispatch(gpu.device, c, path, 'kpn/mlpbck', [act('r'), { name: 'dK', access: 'r', bytes: dK.byteLength }, { name: 'parts', access: 'w', bytes: 4 * (H + 1) * W * W * parts }]);
+      return { act: A, parts: (await runKernel(gpu.device, { ...back, ...launch }, new Map([...given, ['A', A], ['dK', dK]]))).get('parts')! };
+    };
+    const whole = await train(false), sparse = await train(true);
+    const tensors = (bytes: Uint8Array): Uint8Array[] => Array.from({ length: bytes.byteLength / row }, (_, i) => bytes.subarray(i * row, (i + 1) * row));
+    expect(tensors(sparse.act)).toEqual(tensors(whole.act).filter((_, i) => i === 0 || (H - i) % 2 === 0));
+    expect(sparse.parts).toEqual(whole.parts);
+    expect(values(sparse.parts, 'f32').filter((v) => v !== 0).length).toBeGreaterThan(H * W * W / 2);
   });
 });

@@ -51,6 +51,19 @@ describe('whole steps, plain tiled', () => {
   test.each(cases.filter(({ c: { model: { width, layers } } }) => [[64, 6], [32, 7], [128, 3]].some(([w, h]) => width === w && layers === h)))('$name', ({ c }) => check(c, 'plain tiled'));
 });
 
+/** Also where a pixel's numbers overflow, and all that it left is cleared. */
+const [given, ...others] = cases[1]!.c.tiles;
+const overflowing = { ...cases[1]!.c, tiles: [{ ...given!, input: { ...given!.input, data: given!.input.data.map((v, i) => (i === 100 ? Infinity : v)) } }, ...others] };
+describe.each(['khr', 'nv'])('a step that makes every second activation anew has the gradient of one that keeps all, %s', (path) => {
+  on(path).each([cases[0]!.c, cases[1]!.c, { ...cases[1]!.c, model: { ...cases[1]!.c.model, layers: 2 }, weights: undefined }, overflowing])('case %#', async (c) => {
+    const run = async (gradient: string) => runSteps(gpu.device, { ...c, frames: 2, path, params: { ...c.params, gradient } });
+    const all = await run('fused'), sparse = await run('sparse');
+    expect(sparse.map((s) => s.get('dEdw'))).toEqual(all.map((s) => s.get('dEdw')));
+    expect(sparse[0]!.get('A')!.byteLength).toBeLessThan(all[0]!.get('A')!.byteLength);
+    expect(readState(sparse[1]!.get('state')!).badPixels > 0).toBe(c === overflowing);
+  });
+});
+
 describe('khr, 16x16x16 by flexible dimensions', () => {
   const there = 'shape' in listedPath(info, 'khr', { VKPN_TILE: '16x16x16' });
   beforeAll(() => void (process.env.VKPN_TILE = '16x16x16'));

@@ -162,7 +162,7 @@ class Bench {
       const verdict = await run.check((results) => this.o.tamper?.(c.workload, path.name, results));
       if ('wrong' in verdict) return this.add({ ...c, wrong: verdict.wrong });
       const timing = await measure(run.program, this.o.seconds);
-      this.time(c, path, run.opNames, timing, verdict.deviation, train ? trainBytes(c.width, c.layers, run.fused) : inferBytes(c.width));
+      this.time(c, path, run.opNames, timing, verdict.deviation, train ? trainBytes(c.width, c.layers, run.slots) : inferBytes(c.width));
     } finally {
       run.destroy();
     }

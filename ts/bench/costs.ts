@@ -13,6 +13,6 @@ export const inferBytes = (width: number): number => 2 * width + 2 * outputs;
 
 /**
  * Bytes a pixel of mlp, mlpbck and mulw as they are: read x, write A and K; read dE/dK and A, write dE/dA; read x, A, dE/dA and
- * dE/dK. `fused`: mlpbck does mulw's work, reads x and A once and writes no dE/dA. (One kernel that kept all of it on chip would need those of x and dE/dK alone: `inferBytes`.)
+ * dE/dK. `slots`: mlpbck does mulw's work, reads x and what is kept of A, so many in all, once and writes no dE/dA. (One kernel that kept all of it on chip would need those of x and dE/dK alone: `inferBytes`.)
  */
-export const trainBytes = (width: number, layers: number, fused: boolean): number => 2 * width * (fused ? 2 * layers + 2 : 5 * layers + 2) + (fused ? 2 : 3) * 2 * outputs;
+export const trainBytes = (width: number, layers: number, slots?: number): number => 2 * width * (slots === undefined ? 5 * layers + 2 : 2 * slots) + (slots === undefined ? 3 : 2) * 2 * outputs;

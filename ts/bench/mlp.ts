@@ -8,7 +8,7 @@ import { loadSpirv, type BindingKind, type BufferView, type Device, type GpuBuff
 import { PRESETS, weightCount, type ModelSpec } from '../model/spec.js';
 import { geometryOf } from '../modules/kpn/geometry.js';
 import { specOf } from '../modules/kpn/options.js';
-import { fusedLaunch, gradientLaunch, inferenceLaunch, panelLaunch, type GradientLaunch, type Launch, type LayerPath } from '../modules/kpn/path.js';
+import { fusedLaunch, gradientLaunch, inferenceLaunch, keeping, panelLaunch, slotsOf, type GradientLaunch, type Launch, type LayerPath } from '../modules/kpn/path.js';
 import { initialState, STATE_BYTES, SUM_WEIGHTS } from '../modules/kpn-t/state.js';
 import { compare, type Bounds, type Deviation, type Network, type Verdict } from './network.js';
 
@@ -96,7 +96,6 @@ export class MlpBatch {
     const weights = this.device.buffer('weights', (path.name === 'plain' ? 4 : 2) * weightCount(m));
     weights.write(path.name === 'plain' ? this.network.weights : toHalf(this.network.weights).data);
     const spec = specFor(device, m);
-    const layers = panelLaunch(path, device.info, spec, m.width, pixels, MANY);
     const halfSums = path.name !== 'plain' && path.tile.halfSums === true;
     if (!train) {
       const infer = inferenceLaunch(path, device.info, spec, m.width, pixels, MANY);
@@ -106,11 +105,13 @@ export class MlpBatch {
     const t = this.training!;
     const gradients = gradientsOf(path, device, m, pixels);
     const fused = gradients.dK !== undefined;
+    const sparse = gradients.sparse ?? false;
+    const layers = panelLaunch(path, device.info, spec, m.width, pixels, MANY);
     const part = device.buffer('parts', 4 * gradients.parts * weightCount(m));
     const groups = sumGroups(m);
     const barrier: Op = { op: 'barrier' };
     const program = device.program([
-      this.dispatch('kpn/mlp', layers, [this.geometry, weights, this.act, this.out]),
+      this.dispatch('kpn/mlp', keeping(layers, sparse), [this.geometry, weights, this.act, this.out]),
       barrier,
       ...(fused
         ? [this.dispatch('kpn/mlpbck', gradients, [this.geometry, weights, this.act, t.dK, part])]
@@ -119,7 +120,7 @@ export class MlpBatch {
       this.dispatch('kpn/sum', { variant: 'apart', spec: { ...spec, 0: 256 }, groups: [groups, 1, 1] }, [this.geometry, t.state, part, t.none, t.dEdw, t.norms],
         new Uint8Array(Uint32Array.of(gradients.parts, groups, 1).buffer)),
     ], 'forward and backward');
-    return new MlpRun(this.network, pixels, program, fused ? ['mlp', '', 'mlpbck', '', 'sum'] : ['mlp', '', 'mlpbck', '', 'mulw', '', 'sum'], { K: this.out, gradient: t.dEdw }, [weights, part], halfSums, fused);
+    return new MlpRun(this.network, pixels, program, fused ? ['mlp', '', 'mlpbck', '', 'sum'] : ['mlp', '', 'mlpbck', '', 'mulw', '', 'sum'], { K: this.out, gradient: t.dEdw }, [weights, part], halfSums, fused ? slotsOf(m.layers, sparse) : undefined);
   }
 
   destroy(): void {
@@ -139,8 +140,8 @@ export class MlpRun {
     readonly results: { K: GpuBuffer; gradient?: GpuBuffer },
     private readonly own: GpuBuffer[],
     private readonly halfSums: boolean,
-    /** Trains, with dE/dw in the pass back. */
-    readonly fused = false,
+    /** Trains with dE/dw in the pass back: the activations kept for it, x included. */
+    readonly slots?: number,
   ) {}
 
   /**

@@ -11,7 +11,7 @@ import { checkF16Range } from '../f16-range.js';
 import { geometryOf, type Geometry } from '../kpn/geometry.js';
 import { addCombining, addGuided, addPyramid, ceilDiv, needsDown, nodeAdder, push, r, rw, w, type AddForward, type Combining, type Use } from '../kpn/nodes.js';
 import { modelFromParams, modelParams, specOf } from '../kpn/options.js';
-import { choosePath, fusedLaunch, gradientLaunch, panelLaunch, type GradientLaunch, type Launch, type LayerPath } from '../kpn/path.js';
+import { choosePath, fusedLaunch, gradientLaunch, keeping, panelLaunch, slotsOf, type GradientLaunch, type Launch, type LayerPath } from '../kpn/path.js';
 import { addDifferences, DEFAULT_STEP, SETTLING_FRAMES, targetsOf } from './deriv.js';
 import { pictureShapes, Pictures } from './present.js';
 import { hyperBytes, HYPER_BYTES, initialState, readState, STATE_BYTES, SUM_WEIGHTS, type State } from './state.js';
@@ -156,6 +156,7 @@ export class KpnT implements ModuleInstance {
     const node = nodeAdder(ctx, spec);
     const level = (i: number): number => g.levels[i]!.pixels;
     // The layers, in f32 where derivatives are checked.
+    const { parts: sums, dK: made, sparse = false, ...mulw } = this.gradientLaunch(ctx, path, spec, f32);
     const layersOf = (pixels: number, pass?: 'back'): Launch => panelLaunch(path, ctx.device, spec, m.width, pixels, ctx.frames, pass);
     const layers = layersOf(g.pixels);
     const layerWeights = r(path.name === 'plain' ? k.rounded : k.weights);
@@ -172,7 +173,7 @@ export class KpnT implements ModuleInstance {
     const shown = { persistent: ctx.isConnected('debug') };
     const mip = ctx.buffer('mip', g.mipPixels * 4 * el, shown);
     const image = m.combine === 'prediff' ? ctx.buffer('detail', g.pixels * 4 * el) : mip;
-    const act = ctx.buffer('A', (m.layers + 1) * g.pixels * m.width * el); // x, then A_0 ..
+    const act = ctx.buffer('A', slotsOf(m.layers, sparse) * g.pixels * m.width * el); // x, then A_0 .. (glsl/kpn/kept.glsl)
     const out = ctx.buffer('K', g.pixels * outputsOf(m) * el, shown);
     const parts = partsOf(m);
     const filtered = ctx.buffer('I', g.pixels * 16 * parts);
@@ -187,7 +188,7 @@ export class KpnT implements ModuleInstance {
     const pictures = [geo, r(noise), r(image), r(mip)];
     const fwd: AddForward = (label, first, pixels, seen) =>
       ctx.node({
-        label, kernel: 'kpn/fwd', ...layersOf(pixels), uses: [...pictures, r(seen), layerWeights, w(act), w(out), w(filtered)], push: push(first, first + pixels),
+        label, kernel: 'kpn/fwd', ...keeping(layersOf(pixels), sparse), uses: [...pictures, r(seen), layerWeights, w(act), w(out), w(filtered)], push: push(first, first + pixels),
       });
     const pass: Combining = { filtered, coarse, combined, diff, output: ctx.output('output') };
     if (m.context === 'guide') addGuided(node, m, g, variant, geo, mip, guide, pass, fwd);
@@ -217,7 +218,6 @@ export class KpnT implements ModuleInstance {
       for (let i = 0; i < m.levels; ++i) node(`dpost ${i}`, 'dpost', undefined, level(i), [geo, r(filtered), r(gradient), r(part), w(dEdI)], push(i));
     }
     const backward = [geo, r(k.state), r(image), layerWeights, r(act), r(out), r(filtered), r(diff), r(gradient), r(dEdI)];
-    const { parts: sums, dK: made, ...mulw } = this.gradientLaunch(ctx, path, spec, f32);
     const partial = ctx.buffer('parts', sums * count * 4);
     if (made === 'apart') {
       const dK = ctx.buffer('dK', g.pixels * outputsOf(m) * el);
@@ -279,10 +279,10 @@ export class KpnT implements ModuleInstance {
     const { width, layers } = this.model;
     const { pixels } = this.geometry;
     const asked = ctx.params.string('gradient');
-    const fused = asked === 'split' || f32 || (asked === 'auto' && ctx.device.type === 'cpu') ? undefined : fusedLaunch(path, ctx.device, spec, width, layers, pixels, ctx.frames);
+    const fused = asked === 'split' || f32 || (asked === 'auto' && ctx.device.type === 'cpu') ? undefined : fusedLaunch(path, ctx.device, spec, width, layers, pixels, ctx.frames, asked === 'auto' ? undefined : asked === 'sparse');
     if (fused) return fused;
-    if (asked === 'fused')
-      throw new InputError('NO_FUSED', `kpn-t:${ctx.info.inst}: gradient fused is not possible with path ${path.name}, width ${width} and ${layers} layers on ${ctx.device.name}${f32 ? ' in f32' : ''}`, { place: ctx.params.place('gradient'), hint: 'leave gradient at auto' });
+    if (asked === 'fused' || asked === 'sparse')
+      throw new InputError('NO_FUSED', `kpn-t:${ctx.info.inst}: gradient ${asked} is not possible with path ${path.name}, width ${width} and ${layers} layers on ${ctx.device.name}${f32 ? ' in f32' : ''}`, { place: ctx.params.place('gradient'), hint: 'leave gradient at auto' });
     return gradientLaunch(path, ctx.device, spec, width, layers, pixels, ctx.frames);
   }
 
@@ -414,7 +414,7 @@ export const kpnT: ModuleType = {
     { name: 'dsample', type: 'int', default: 0, min: 0, doc: 'with deriv:1: only so many random weights of each matrix; 0: all' },
     { name: 'step', type: 'enum', values: ['auto', 'apart', 'joined'], default: 'auto', doc: 'what decides on the update in a dispatch of its own, or by the last of the workgroups that add up dE/dw; auto: what is faster' },
     { name: 'cascade', type: 'enum', values: ['auto', 'level', 'block'], default: 'auto', doc: 'up and down the levels with a dispatch for each level, or with one for all, by blocks of pixels; auto: what is faster, where it is possible' },
-    { name: 'gradient', type: 'enum', values: ['auto', 'split', 'fused'], default: 'auto', doc: 'the weights\' gradient by a kernel of its own, or in the pass back through the layers; auto: what is faster, where it is possible' },
+    { name: 'gradient', type: 'enum', values: ['auto', 'split', 'fused', 'sparse'], default: 'auto', doc: 'the weights\' gradient by a kernel of its own, or in the pass back through the layers (fused), which of activations may get every second one and make the others anew (sparse); auto: what is faster, where it is possible' },
     ...modelParams,
   ],
   create: (_info: InstanceInfo) => new KpnT(),

@@ -180,9 +180,17 @@ export function pixelsPerGroup(path: LayerPath, { variant, spec }: Launch): numb
 /** mulw: how many partial sums it leaves, and its launch. */
 export interface GradientLaunch extends Launch {
   parts: number;
+  /** Fused: of the activations only x and every second one are kept (glsl/kpn/kept.glsl). */
+  sparse?: boolean;
   /** Fused: where dE/dK is made, in the same kernel or, because both together need more registers than there are, in one of its own. */
   dK?: 'within' | 'apart';
 }
+
+/** Tensors (pixel, W) of activations that the forward pass keeps, x included: SLOTS of glsl/kpn/kept.glsl. */
+export const slotsOf = (layers: number, sparse: boolean): number => (sparse ? Math.floor((layers + 1) / 2) + 1 : layers + 1);
+
+/** The launch of fwd or mlp for it. */
+export const keeping = (launch: Launch, sparse: boolean): Launch => (sparse ? { ...launch, variant: `sparse.${launch.variant}` } : launch);
 
 /** mulw over `pixels` pixels. */
 export function gradientLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number, frames: number): GradientLaunch {
@@ -229,9 +237,10 @@ const FEW_SUMS = 32;
 
 /**
  * bck with dE/dw in the same pass (glsl/common/panel_gradient.glsl); undefined where that is not possible: on the plain path, and
- * where all layers' sums don't fit the registers of a workgroup, or its pixels shared memory.
+ * where all layers' sums don't fit the registers of a workgroup, or its pixels shared memory. `sparse`: whether every second activation is made anew
+ * instead of kept; undefined: where it is faster, because memory bounds many pixels.
  */
-export function fusedLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number, frames: number): GradientLaunch | undefined {
+export function fusedLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number, frames: number, sparse = layers > 1 && pixels > MANY_PIXELS): GradientLaunch | undefined {
   if (path.name === 'plain' || path.tile.halfSums) return undefined;
   const { m, n } = path.tile;
   const subgroup = subgroupOf(info);
@@ -245,8 +254,8 @@ export function fusedLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spe
   const runs = Math.max(1, Math.ceil(pixels / (batch * 256)));
   const parts = Math.ceil(pixels / (batch * runs));
   return {
-    variant: `fused.${variantOf(path, info, pixels * frames)}`, spec: { ...spec, ...tileSpec(info, path.tile, perGroup), 17: runs, 23: panel, 24: width },
-    groups: [parts, 1, 1], parts, dK: sums(perGroup) > FEW_SUMS ? 'apart' : 'within', ...subgroups(info),
+    variant: `fused.${sparse ? 'sparse.' : ''}${variantOf(path, info, pixels * frames)}`, spec: { ...spec, ...tileSpec(info, path.tile, perGroup), 17: runs, 23: panel, 24: width },
+    groups: [parts, 1, 1], parts, sparse, dK: sums(perGroup) > FEW_SUMS ? 'apart' : 'within', ...subgroups(info),
   };
 }
 

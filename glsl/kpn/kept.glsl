@@ -1,0 +1,18 @@
+// Which activations the forward pass leaves for the way back, and where: all of them, or, with -DSPARSE, x and every second one from the last
+// A down, which the way back (common/panel_gradient.glsl) makes the others of. Counted from x: 0, then A_0 as 1, to A_{H-1} as H.
+#ifndef VKPN_KEPT
+#define VKPN_KEPT
+
+#ifdef SPARSE
+bool isKept(uint i) { return i == 0 || (LAYERS - i) % 2 == 0; }
+uint slotOf(uint i) { return (i + 1) / 2; } // of those that are kept
+const uint SLOTS = (LAYERS + 1) / 2 + 1;
+#define PANEL_ACTIVATE_KEPT(active, store, no_store, i) \
+  if (isKept(i)) { PANEL_ACTIVATE(active, store, slotOf(i) * geo.pixels) } else { PANEL_ACTIVATE(active, no_store, 0) }
+#else
+uint slotOf(uint i) { return i; }
+const uint SLOTS = LAYERS + 1;
+#define PANEL_ACTIVATE_KEPT(active, store, no_store, i) PANEL_ACTIVATE(active, store, (i) * geo.pixels)
+#endif
+
+#endif
