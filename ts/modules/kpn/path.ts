@@ -240,7 +240,7 @@ const FEW_SUMS = 32;
  * where all layers' sums don't fit the registers of a workgroup, or its pixels shared memory. `sparse`: whether every second activation is made anew
  * instead of kept; undefined: where it is faster, because memory bounds many pixels.
  */
-export function fusedLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number, frames: number, sparse = layers > 1 && pixels > MANY_PIXELS): GradientLaunch | undefined {
+export function fusedLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number, frames: number, sparse = layers > 4 && pixels > MANY_PIXELS): GradientLaunch | undefined {
   if (path.name === 'plain' || path.tile.halfSums) return undefined;
   const { m, n } = path.tile;
   const subgroup = subgroupOf(info);
