@@ -81,18 +81,17 @@ async function train({ base, lines, told, seed, frames, pictures, weightsFile })
 async function psnrs(device, load, weightsFile, params, pictures) {
   const { Denoiser, readWeights } = await dist('quality/denoiser.js');
   const { openClean, PROTOCOL_CROP, PROTOCOL_SEED } = await dist('quality/evaluate.js');
-  const { Reference } = await dist('quality/metrics.js');
+  const { psnr } = await dist('quality/metrics.js');
   const { addNoise, NAMED_LEVELS } = await dist('quality/noise.js');
   const { fromDevice } = await dist('quality/scoring.js');
   const weights = await readWeights(weightsFile);
   const scores = [];
   for (const picture of pictures) {
     const clean = await openClean(picture, PROTOCOL_CROP, () => undefined);
-    const reference = new Reference(clean);
     const ofLevels = [];
     for (const noise of NAMED_LEVELS) {
       const denoiser = await Denoiser.create(device, load, { width: clean.width, height: clean.height, noise, weights, params, onWarning: () => undefined });
-      ofLevels.push(reference.psnr(fromDevice(await denoiser.run(addNoise(clean, noise, PROTOCOL_SEED))), 'srgb'));
+      ofLevels.push(psnr(fromDevice(await denoiser.run(addNoise(clean, noise, PROTOCOL_SEED))), clean, 'srgb'));
       denoiser.destroy();
     }
     scores.push(ofLevels);
