@@ -173,13 +173,13 @@ describe('what it writes', () => {
   });
 
   test('a raw file of a camera held upright, before | after, in tiles: each half is the picture by itself', async () => {
-    file('up.dng', bayerDng(384, 256, { a: 40000, b: 60, seed: 6, orientation: 6 }));
-    const how = ['--noise', '40000:60', '--tile', '32'];
+    file('up.dng', bayerDng(768, 512, { a: 40000, b: 60, seed: 6, orientation: 6 }));
+    const how = ['--noise', '40000:60', '--tile', '128'];
     expect(await denoise('up.dng', '-o', 'up.tif', ...how, '--compare')).toMatchObject({ code: 0, err: expect.stringMatching(/in \d+ tiles/) as string });
     expect(await denoise('up.dng', '-o', 'before.tif', ...how, '--strength', '0')).toMatchObject({ code: 0 });
     const [both, after, before] = await Promise.all(['up-compare.tif', 'up.tif', 'before.tif'].map((n) => openPicture(join(dir, n))));
-    expect([both!.width, both!.height]).toEqual([512, 384]);
-    const half = (right: boolean): Float32Array => both!.rgba.filter((_, i) => (i >> 2) % 512 >= 256 === right);
+    expect([both!.width, both!.height]).toEqual([1024, 768]);
+    const half = (right: boolean): Float32Array => both!.rgba.filter((_, i) => (i >> 2) % 1024 >= 512 === right);
     expect(half(false)).toEqual(before!.rgba);
     expect(half(true)).toEqual(after!.rgba);
   });
