@@ -39,7 +39,8 @@ export function numbersOf(c: MlpCase): { weights: Float64Array; halves: (count: 
 export function mlpDispatch(device: Device, c: MlpCase, path: string, kernel: string, uses: Use[], variant: (path: string) => string = (name) => name, { infers = false } = {}): Dispatch {
   const m = modelOf(c);
   const layerPath = choosePath(device.info, selectPath(path), () => undefined);
-  const launch = (infers ? inferenceLaunch : panelLaunch)(layerPath, device.info, specOf(m, 64), m.width, c.pixels, c.frames ?? 1);
+  const batch = [layerPath, device.info, specOf(m, 64), m.width, c.pixels, c.frames ?? 1] as const;
+  const launch = infers ? inferenceLaunch(...batch) : panelLaunch(...batch, kernel === 'kpn/mlpbck' ? 'back' : 'forward');
   const weights: Use = { name: 'weights', access: 'r', bytes: (path.startsWith('plain') ? 4 : 2) * weightCount(m) };
   const geometry: Use = { name: 'geometry', access: 'r', bytes: geometryOf(m, 1, c.pixels, 1).bytes.byteLength, uniform: true };
   return { kernel, ...launch, variant: variant(launch.variant), uses: [geometry, weights, ...uses] };
