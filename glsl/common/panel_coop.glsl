@@ -56,7 +56,23 @@ vec4 panelGet4(uint i) {
 }
 
 // The activation. (max is one instruction less, and keeps NaN as well: both of its arguments are NaN then.)
-float activated(float v) { return SLOPE > 0.0 ? max(v, SLOPE * v) : v > 0.0 ? v : SLOPE * v; }
+#define ACTIVATION(T) T activated(T v) { return SLOPE > 0.0 ? max(v, T(SLOPE) * v) : v > T(0) ? v : T(SLOPE) * v; }
+ACTIVATION(float)
+
+// A subgroup's rows of `array`, the first `ks` tiles of each.
+#define LOAD_ROWS(a, array, ks) \
+  UNROLL for (uint m = 0; m < MS; ++m) \
+    UNROLL for (uint k = 0; k < (ks); ++k) matrixLoad(a[m * KS + k], array, slabBase() + m * TILE_M * PITCH + k * TILE_K / 8, PITCH, ROWS);
+
+// sum = A B, for `count` rows of tiles: A_AT is tile (m, k) of A, B_AT where tile k of the column of B begins in `array`.
+#define PRODUCT(sum, count, A_AT, ks, array, B_AT, stride, layout) \
+  SUMS(sum, count); \
+  UNROLL for (uint m = 0; m < count; ++m) sumClear(sum[m]); \
+  UNROLL for (uint k = 0; k < (ks); ++k) { \
+    MatrixB b; \
+    matrixLoad(b, array, B_AT, stride, layout); \
+    UNROLL for (uint m = 0; m < count; ++m) sumAdd(sum[m], A_AT, b); \
+  }
 
 #define storeTile(sum, m, n) { \
   HalfAccumulator rounded; \
@@ -65,7 +81,7 @@ float activated(float v) { return SLOPE > 0.0 ? max(v, SLOPE * v) : v > 0.0 ? v 
 }
 
 #ifdef RESIDENT
-float16_t activatedHalf(float16_t v) { return SLOPE > 0.0 ? max(v, v * float16_t(SLOPE)) : v > float16_t(0) ? v : v * float16_t(SLOPE); }
+ACTIVATION(float16_t)
 
 const uint SOME = MS > 2 ? 2 : MS; // rows of tiles that sums are held for at a time: more are no faster, and need more registers
 MatrixA resident[MS * KS];
@@ -89,22 +105,14 @@ void placeAhead(uint layer, uint rows) {
 }
 
 #define RESIDENT_PRODUCT(sum, layer, first, n) \
-  SUMS(sum, SOME); \
-  UNROLL for (uint m = 0; m < SOME; ++m) sumClear(sum[m]); \
-  UNROLL for (uint k = 0; k < KS; ++k) { \
-    MatrixB b; \
-    matrixLoad(b, slab, (layer) % 2 * STAGE + (n) * TILE_N * PITCH + k * TILE_K / 8, PITCH, COLUMNS); \
-    UNROLL for (uint m = 0; m < SOME; ++m) sumAdd(sum[m], resident[((first) + m) * KS + k], b); \
-  }
+  PRODUCT(sum, SOME, resident[((first) + m) * KS + k], KS, slab, (layer) % 2 * STAGE + (n) * TILE_N * PITCH + k * TILE_K / 8, PITCH, COLUMNS)
 
 void panelLayer(uint base) {
   uint layer = base / (WIDTH * WIDTH);
   if (layer == 0) {
     readAhead(0, WIDTH);
     subgroupBarrier();
-    UNROLL for (uint m = 0; m < MS; ++m)
-      UNROLL for (uint k = 0; k < KS; ++k)
-        matrixLoad(resident[m * KS + k], slab, slabBase() + m * TILE_M * PITCH + k * TILE_K / 8, PITCH, ROWS);
+    LOAD_ROWS(resident, slab, KS)
     barrier();
     placeAhead(0, WIDTH);
   }
@@ -117,7 +125,7 @@ void panelLayer(uint base) {
       UNROLL for (uint m = 0; m < SOME; ++m) {
         HalfAccumulator rounded; // in pairs from here on
         sumHalf(rounded, sum[m]);
-        UNROLL for (uint i = 0; i < rounded.length(); ++i) rounded[i] = activatedHalf(rounded[i]);
+        UNROLL for (uint i = 0; i < rounded.length(); ++i) rounded[i] = activated(rounded[i]);
         next[m * KS + n] = MatrixA(rounded);
       }
     }
@@ -153,20 +161,12 @@ void stageRows(uint base, uint rows) {
 void multiply(uint base, uint rows, bool activate) {
   MatrixA a[MS * KS];
   subgroupBarrier();
-  UNROLL for (uint m = 0; m < MS; ++m)
-    UNROLL for (uint k = 0; k < KS; ++k)
-      matrixLoad(a[m * KS + k], slab, slabBase() + m * TILE_M * PITCH + k * TILE_K / 8, PITCH, ROWS);
+  LOAD_ROWS(a, slab, KS)
   UNROLL for (uint first = 0; first < rows; first += STAGE_ROWS) {
     uint count = min(STAGE_ROWS, rows - first);
     stageRows(base + first * WIDTH, count);
     UNROLL for (uint n = 0; n < count / TILE_N; ++n) {
-      SUMS(sum, MS);
-      UNROLL for (uint m = 0; m < MS; ++m) sumClear(sum[m]);
-      UNROLL for (uint k = 0; k < KS; ++k) {
-        MatrixB b;
-        matrixLoad(b, stage, n * TILE_N * PITCH + k * TILE_K / 8, PITCH, COLUMNS);
-        UNROLL for (uint m = 0; m < MS; ++m) sumAdd(sum[m], a[m * KS + k], b);
-      }
+      PRODUCT(sum, MS, a[m * KS + k], KS, stage, n * TILE_N * PITCH + k * TILE_K / 8, PITCH, COLUMNS)
       UNROLL for (uint m = 0; m < MS; ++m) {
         if (activate) UNROLL for (uint i = 0; i < SUM_LENGTH(sum[m]); ++i) sum[m][i] = activated(sum[m][i]);
         storeTile(sum[m], m, first / TILE_N + n)
@@ -208,20 +208,12 @@ void panelLayerT(uint base, uint rows, uint gates) {
   MatrixA a[MS * KS];
   const uint ks = rows / TILE_K;
   subgroupBarrier();
-  UNROLL for (uint m = 0; m < MS; ++m)
-    UNROLL for (uint k = 0; k < ks; ++k)
-      matrixLoad(a[m * KS + k], slab, slabBase() + m * TILE_M * PITCH + k * TILE_K / 8, PITCH, ROWS);
+  LOAD_ROWS(a, slab, ks)
   EACH_WORD(WIDTH, slab[at] = PANEL_GATES[(gates + min(p, geo.pixels - 1)) * WORDS + word];)
   UNROLL for (uint first = 0; first < WIDTH; first += STAGE_ROWS) {
     stageColumns(base, rows, first);
     UNROLL for (uint n = 0; n < STAGE_ROWS / TILE_N; ++n) {
-      SUMS(sum, MS);
-      UNROLL for (uint m = 0; m < MS; ++m) sumClear(sum[m]);
-      UNROLL for (uint k = 0; k < ks; ++k) {
-        MatrixB b;
-        matrixLoad(b, stage, k * TILE_K * COLUMN_PITCH + n * TILE_N / 8, COLUMN_PITCH, ROWS);
-        UNROLL for (uint m = 0; m < MS; ++m) sumAdd(sum[m], a[m * KS + k], b);
-      }
+      PRODUCT(sum, MS, a[m * KS + k], ks, stage, k * TILE_K * COLUMN_PITCH + n * TILE_N / 8, COLUMN_PITCH, ROWS)
       UNROLL for (uint m = 0; m < MS; ++m) {
         HalfAccumulator read;
         matrixLoad(read, slab, slabBase() + m * TILE_M * PITCH + first / 8 + n * TILE_N / 8, PITCH, ROWS);

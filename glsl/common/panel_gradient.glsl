@@ -81,17 +81,9 @@ void passBack(uint l) {
   uint ks = (l == LAYERS ? OUTPUTS : WIDTH) / TILE_K;
   MatrixA a[MS * KS];
   HalfAccumulator next[MS * COLS];
-  UNROLL for (uint m = 0; m < MS; ++m)
-    UNROLL for (uint j = 0; j < ks; ++j)
-      matrixLoad(a[m * KS + j], slab, slabBase() + m * TILE_M * PITCH + j * TILE_K / 8, PITCH, ROWS);
+  LOAD_ROWS(a, slab, ks)
   UNROLL for (uint n = 0; n < COLS; ++n) {
-    Accumulator sum[MS];
-    UNROLL for (uint m = 0; m < MS; ++m) sum[m] = Accumulator(0.0);
-    UNROLL for (uint j = 0; j < ks; ++j) {
-      MatrixB b;
-      matrixLoad(b, stage, j * TILE_K * PITCH + n * TILE_N / 8, PITCH, ROWS);
-      UNROLL for (uint m = 0; m < MS; ++m) sum[m] = matrixMulAdd(a[m * KS + j], b, sum[m]);
-    }
+    PRODUCT(sum, MS, a[m * KS + k], ks, stage, k * TILE_K * PITCH + n * TILE_N / 8, PITCH, ROWS)
     UNROLL for (uint m = 0; m < MS; ++m) {
       HalfAccumulator read;
       matrixLoad(read, inputs, slabBase() + m * TILE_M * PITCH + n * TILE_N / 8, PITCH, ROWS);
@@ -110,18 +102,10 @@ MatrixA given[MS * KS]; // A of the layer before, of which G was made
 
 // G in place of what it is made of; in `stage` are the weights that make it.
 void remake() {
-  UNROLL for (uint m = 0; m < MS; ++m)
-    UNROLL for (uint j = 0; j < KS; ++j)
-      matrixLoad(given[m * KS + j], inputs, slabBase() + m * TILE_M * PITCH + j * TILE_K / 8, PITCH, ROWS);
+  LOAD_ROWS(given, inputs, KS)
   subgroupBarrier();
   UNROLL for (uint n = 0; n < COLS; ++n) {
-    Accumulator sum[MS];
-    UNROLL for (uint m = 0; m < MS; ++m) sum[m] = Accumulator(0.0);
-    UNROLL for (uint j = 0; j < KS; ++j) {
-      MatrixB b;
-      matrixLoad(b, stage, n * TILE_N * PITCH + j * TILE_K / 8, PITCH, COLUMNS);
-      UNROLL for (uint m = 0; m < MS; ++m) sum[m] = matrixMulAdd(given[m * KS + j], b, sum[m]);
-    }
+    PRODUCT(sum, MS, given[m * KS + k], KS, stage, n * TILE_N * PITCH + k * TILE_K / 8, PITCH, COLUMNS)
     UNROLL for (uint m = 0; m < MS; ++m) {
       UNROLL for (uint i = 0; i < sum[m].length(); ++i) sum[m][i] = activated(sum[m][i]);
       matrixStore(HalfAccumulator(sum[m]), inputs, slabBase() + m * TILE_M * PITCH + n * TILE_N / 8, PITCH);
