@@ -119,11 +119,11 @@ class Similarity {
   }
 }
 
-function scoreOf(result: RgbaPicture, reference: RgbaPicture, encoding: Encoding): Score {
+/** PSNR; `similarity` sees the rows that are compared. */
+function psnrOf(result: RgbaPicture, reference: RgbaPicture, encoding: Encoding, similarity?: Similarity): number {
   const { width, height } = reference;
   if (result.width !== width || result.height !== height)
     throw new RangeError(`pictures differ in size: ${result.width}x${result.height} and ${width}x${height}`);
-  const similarity = Math.min(width, height) < SIZE ? undefined : new Similarity(width);
   const a = new Float64Array(3 * width);
   const b = new Float64Array(3 * width);
   let squares = 0;
@@ -133,14 +133,20 @@ function scoreOf(result: RgbaPicture, reference: RgbaPicture, encoding: Encoding
     for (let i = 0; i < a.length; i++) squares += (a[i]! - b[i]!) ** 2;
     similarity?.add(y, a, b);
   }
-  return { psnr: 10 * Math.log10((3 * width * height) / squares), ssim: similarity ? similarity.mean(height) : NaN };
+  return 10 * Math.log10((3 * width * height) / squares);
+}
+
+function scoreOf(result: RgbaPicture, reference: RgbaPicture, encoding: Encoding): Score {
+  const { width, height } = reference;
+  const similarity = Math.min(width, height) < SIZE ? undefined : new Similarity(width);
+  return { psnr: psnrOf(result, reference, encoding, similarity), ssim: similarity?.mean(height) ?? NaN };
 }
 
 /** PSNR and SSIM of a result against its reference, linear and sRGB-encoded. Throws RangeError where the sizes differ. */
 export const protocolScores = (result: RgbaPicture, reference: RgbaPicture): Scores => ({ linear: scoreOf(result, reference, 'linear'), srgb: scoreOf(result, reference, 'srgb') });
 
 /** PSNR in dB alone. Throws as protocolScores. */
-export const psnr = (result: RgbaPicture, reference: RgbaPicture, encoding: Encoding): number => scoreOf(result, reference, encoding).psnr;
+export const psnr = (result: RgbaPicture, reference: RgbaPicture, encoding: Encoding): number => psnrOf(result, reference, encoding);
 
 /** SSIM alone. Throws as protocolScores. */
 export const ssim = (result: RgbaPicture, reference: RgbaPicture, encoding: Encoding): number => scoreOf(result, reference, encoding).ssim;
