@@ -155,7 +155,6 @@ export class KpnT implements ModuleInstance {
     });
     const node = nodeAdder(ctx, spec);
     const level = (i: number): number => g.levels[i]!.pixels;
-    // The layers, in f32 where derivatives are checked.
     const { parts: sums, dK: made, sparse = false, ...mulw } = this.gradientLaunch(ctx, path, spec, f32);
     const layersOf = (pixels: number, pass?: 'back'): Launch => panelLaunch(path, ctx.device, spec, m.width, pixels, ctx.frames, pass);
     const layers = layersOf(g.pixels);
