@@ -22,6 +22,8 @@
 #ifndef VKPN_PANEL
 #define VKPN_PANEL
 
+#define NO_STORE(at, word) // for a macro that stores, where nothing is to be
+
 #ifndef PANEL_FIRST
 #define PANEL_FIRST 0
 #define PANEL_END geo.pixels

@@ -182,7 +182,6 @@ void finish(ivec2 t) {
   if (inside) result[to] = packTexel(O, 1.0);
 }
 
-#define NO_STORE(at, word)
 #define ACTIVE(v, at) greaterThan(v, vec4(0))
 
 void main() {

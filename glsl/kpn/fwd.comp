@@ -44,7 +44,6 @@ layout(set = 0, binding = 8) writeonly buffer Filtered { vec4 filtered[]; };// (
 layout(set = 0, binding = 7) readonly buffer HeldAct { QUAD heldAct[]; };   // A of the unperturbed network, as Act
 layout(set = 0, binding = 8) readonly buffer HeldOut { QUAD heldOut[]; };   // its K
 #endif
-#define NO_STORE(at, word)
 layout(push_constant) uniform Push { uint first, end; } push;
 
 #define PANEL_FIRST push.first
@@ -109,7 +108,7 @@ void main() {
   PANEL_KEEP(STORE_ACT, 0, WIDTH)
   [[unroll]] for (uint l = 0; l < LAYERS; ++l) {
     panelLayer(l * WIDTH * WIDTH);
-    PANEL_ACTIVATE_KEPT(ACTIVE, STORE_ACT, NO_STORE, l + 1)
+    PANEL_ACTIVATE_KEPT(ACTIVE, STORE_ACT, l + 1)
   }
   panelMul(LAYERS * WIDTH * WIDTH, OUTPUTS);
   PANEL_KEEP(STORE_OUT, 0, OUTPUTS)

@@ -43,7 +43,6 @@ layout(set = 0, binding = 3) writeonly buffer Out { WORD kept[]; };         // (
 #include "common/panel.glsl"
 #include "kpn/mlp.glsl"
 
-#define NO_STORE(at, word)
 #define LOAD_X(at) act[at]
 #define STORE_OUT(at, word) kept[at] = word
 #define ACTIVE(v, at) greaterThan(v, vec4(0))
@@ -52,7 +51,7 @@ void main() {
   PANEL_LOAD(LOAD_X, 0, WIDTH)
   [[unroll]] for (uint l = 0; l < LAYERS; ++l) {
     panelLayer(l * WIDTH * WIDTH);
-    PANEL_ACTIVATE_KEPT(ACTIVE, STORE_ACT, NO_STORE, l + 1)
+    PANEL_ACTIVATE_KEPT(ACTIVE, STORE_ACT, l + 1)
   }
   panelMul(LAYERS * WIDTH * WIDTH, OUTPUTS);
   PANEL_KEEP(STORE_OUT, 0, OUTPUTS)

@@ -15,13 +15,16 @@ layout(std140, set = 0, binding = 0) uniform Window {
 
 float noiseGain(uint level) { return intBitsToFloat(win.memory[level].z); }
 
+// Of a pixel of a level in memory, counted from the first there.
+uint indexInMemory(ivec2 size, ivec2 q) { return (gl_WorkGroupID.z * uint(size.y) + uint(q.y)) * uint(size.x) + uint(q.x); }
+
 // Where a pixel of a level lies in memory. Past the picture's edge it is mirrored; past what is in memory, where only pixels look
 // that no result needs, it is the nearest.
 uint inMemory(uint level, ivec2 at) {
   ivec4 place = win.place[level];
   ivec2 size = win.memory[level].xy;
   ivec2 q = clamp(ivec2(mirror(at.x, place.z), mirror(at.y, place.w)) - place.xy, ivec2(0), size - 1);
-  return (gl_WorkGroupID.z * uint(size.y) + uint(q.y)) * uint(size.x) + uint(q.x);
+  return indexInMemory(size, q);
 }
 
 // Whether all pixels of a rectangle are the picture's, in memory.
@@ -33,8 +36,7 @@ bool isInner(uint level, ivec2 corner, ivec2 size) {
 // inMemory, quicker where the pixel is known to be there.
 uint fromMemory(uint level, ivec2 at, bool inner) {
   if (!inner) return inMemory(level, at);
-  ivec2 size = win.memory[level].xy, q = at - win.place[level].xy;
-  return (gl_WorkGroupID.z * uint(size.y) + uint(q.y)) * uint(size.x) + uint(q.x);
+  return indexInMemory(win.memory[level].xy, at - win.place[level].xy);
 }
 
 // Whether a pixel is one of the picture's, in memory.

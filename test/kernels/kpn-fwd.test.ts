@@ -4,7 +4,8 @@ import { batchOf, caseOf, without } from './batch.js';
 import type { ModelOptions } from '../reference/index.js';
 import { nodesOf, runKernel, type Use } from './harness.js';
 import { testKernel } from './kernel-test.js';
-import { LAYER_VARIANTS, PATHS } from './paths.js';
+import { expectKept } from './mlp-harness.js';
+import { LAYER_VARIANTS, MATRIX_PATHS, onMatrices } from './paths.js';
 import { checkFwd, onLevels } from './step-check.js';
 import { bytesOf, geometryOfCase, type Snapshot, type StepCase, values } from './step-run.js';
 
@@ -49,17 +50,13 @@ describe.each(LAYER_VARIANTS)('pixels 20 to before 91 of the batch, variant %s',
 });
 
 /** What is kept is, bit for bit, that of the build which keeps all. */
-const matrices = PATHS.filter((path) => path !== 'plain');
-describe.each(matrices.length ? matrices : ['khr'])('variant sparse, path %s', (path) => {
-  const run = matrices.length ? test.each : test.skip.each;
-  run([1, 2, 3, 6])('%d layers', async (layers) => {
+describe.each(MATRIX_PATHS)('variant sparse, path %s', (path) => {
+  onMatrices.each([1, 2, 3, 6])('%d layers', async (layers) => {
     const [whole, sparse] = await Promise.all(['fused', 'sparse'].map((gradient) => {
       const c = caseOf({ context: 'norm', layers }, [13, 9], 3, { path, params: { gradient } });
       return runAs(c, without(batchOf(c), 'A', 'K', 'I'));
     }));
-    const row = whole!.get('A')!.byteLength / (layers + 1);
-    const tensors = (of: Snapshot): Uint8Array[] => Array.from({ length: of.get('A')!.byteLength / row }, (_, i) => of.get('A')!.subarray(i * row, (i + 1) * row));
-    expect(tensors(sparse!)).toEqual(tensors(whole!).filter((_, i) => i === 0 || (layers - i) % 2 === 0));
+    expectKept(sparse!, whole!, layers);
     for (const name of ['K', 'I']) expect(sparse!.get(name)).toEqual(whole!.get(name));
   });
 });

@@ -56,3 +56,10 @@ export function poisonBut(bytes: number, at: number, data: Uint8Array): Uint8Arr
   all.set(data, at);
   return all;
 }
+
+/** Of the activations that the build which keeps all leaves, the sparse one has x and every second from the last down, bit for bit. */
+export function expectKept(sparse: Snapshot, whole: Snapshot, layers: number): void {
+  const bytes = whole.get('A')!.byteLength / (layers + 1);
+  const tensors = (of: Snapshot): Uint8Array[] => Array.from({ length: of.get('A')!.byteLength / bytes }, (_, i) => of.get('A')!.subarray(i * bytes, (i + 1) * bytes));
+  expect(tensors(sparse)).toEqual(tensors(whole).filter((_, i) => i === 0 || (layers - i) % 2 === 0));
+}

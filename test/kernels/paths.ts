@@ -9,6 +9,11 @@ const device = listDevices()[0]!;
 const MATRICES = ['khr', 'nv'] as const;
 export const PATHS: readonly string[] = ['plain', ...MATRICES.filter((name) => 'shape' in testedPath(device, name))];
 
+const matrices = PATHS.filter((path) => path !== 'plain');
+/** Those with matrices; where there is none, khr, whose tests `onMatrices` then skips under the names that they have elsewhere. */
+export const MATRIX_PATHS: readonly string[] = matrices.length > 0 ? matrices : ['khr'];
+export const onMatrices: jest.It = matrices.length > 0 ? test : test.skip;
+
 /** What may follow a path's name: the build of it that a variable of the environment asks for (docs/paths.md). */
 const BUILDS = [[' with f16 sums', 'VKPN_F16_SUMS', '1'], [' without conversions', 'VKPN_NO_NV2', '1'], [' tiled', 'VKPN_PLAIN', 'tiled'], [' by rows', 'VKPN_PLAIN', 'rows']] as const;
 
