@@ -1,15 +1,17 @@
 // Trains networks that differ from a preset in one switch each and measures them by the protocol of docs/quality.md: what each choice is worth.
-//   node scripts/ablation.mjs -o FOLDER [--base photo,best] [--rows FILE.json] [--only TEXT] [--frames 10000] [--seeds 2] [--jobs N] [--limit SECONDS] [PICTURES]
+//   node scripts/ablation.mjs -o FOLDER [--base photo,best,wnorm] [--rows FILE.json] [--only TEXT] [--frames 8000] [--seeds 2] [--jobs N] [--limit SECONDS] [PICTURES]
 // After npm run build; works offline. Each row is examples/train-BASE.cfg with further lines (`--config`); rows of a file: [{base, name, lines}].
-// PICTURES: default examples/photos/test_*. Leaves ablation.md, ablation.json and every row's graph and weights in FOLDER, written anew after
-// each training, so that a run that is cut off leaves what it has. --limit: no training starts after so many seconds. --jobs: default half of the cores.
+// PICTURES: default examples/photos/test_*. Leaves ablation.json, written anew after each training, ablation.md, and every row's graph and weights in FOLDER. The
+// same again trains what ablation.json lacks: a run that was cut off goes on. Rows come in the order of what they tell. --limit: no training starts after so many
+// seconds. --jobs: trainings at a time, default half of the cores.
 import { fork } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { root } from './run.mjs';
+import { inParallel, root } from './run.mjs';
 
 const dist = (file) => import(join(root, 'dist', file));
 const examples = join(root, 'examples');
@@ -23,36 +25,49 @@ const notTold = [
   'param:cnngenin:02:generate:2', 'param:cnngenin:02:batch:16', 'param:cnngenin:02:noise:fixed', `param:cnngenin:02:noise a:${CONSTANT.a}`, `param:cnngenin:02:noise b:${CONSTANT.b}`,
 ];
 
-/** A row for each other value of each option of the preset. */
+/** Lines for a network of 64 channels, where the preset has 32. */
+const WIDE = [`${K}width:64`];
+
+/** A row for each other value of each option of the preset; those that tell most first. */
 async function rowsOf(base) {
   const { CHOICES, incompatibility, PRESETS } = await dist('model/spec.js');
+  const row = (name, lines, more = {}) => ({ base, name, lines, ...more });
+  const rows = [row('the preset', [])];
   const preset = PRESETS[base];
-  const wide = preset.width > 32;
+  if (preset === undefined) return rows;
+  const narrow = preset.width === 32;
   const values = {
     ...CHOICES, sharp: [0.1, 0.3, 1, 3], levels: [1, 2, 3, 4, 5, 6], width: [32, 64, 128], layers: [1, 2, 3, 4, 6, 8], chroma: [false, true],
   };
   const show = (value) => (typeof value === 'boolean' ? Number(value) : value);
-  const rows = [{ base, name: 'the preset', lines: [] }];
-  // Of a wide preset, which takes several times as long, only what the narrow one may not tell.
-  const told = wide ? ['context', 'chroma', 'loss', 'levels', 'layers', 'width', 'pyramid', 'up', 'combine'] : Object.keys(values);
-  for (const [option, list] of Object.entries(values).filter(([option]) => told.includes(option)))
-    for (const value of list) {
-      if (value === preset[option] || incompatibility({ ...preset, [option]: value })) continue;
-      rows.push({ base, name: `${option} ${show(value)}`, lines: [`${K}${option}:${show(value)}`] });
-    }
-  if (!wide) for (const context of ['wnorm', 'guide']) rows.push({ base, name: `width 64, context ${context}`, lines: [`${K}width:64`, `${K}context:${context}`] });
+  const others = (option) => {
+    for (const value of values[option]) if (value !== preset[option] && !incompatibility({ ...preset, [option]: value })) rows.push(row(`${option} ${show(value)}`, [`${K}${option}:${show(value)}`]));
+  };
+  others('context');
+  if (narrow) {
+    rows.push(row('width 64', WIDE));
+    for (const context of ['window', 'wnorm', 'guide']) rows.push(row(`width 64, context ${context}`, [...WIDE, `${K}context:${context}`]));
+  }
+  ['chroma', 'combine', 'levels', 'layers', 'loss', 'up', 'pyramid'].forEach(others);
+  // Of a wide preset, which takes several times as long, not what the narrow one tells as well.
+  if (narrow) ['sharp', 'apply', 'ablend', 'act'].forEach(others);
   rows.push(
-    { base, name: 'training noise vkdt', lines: [`${G}noise:vkdt`] },
-    { base, name: 'training noise mid', lines: [`${G}noise:fixed`, `${G}noise a:274870`, `${G}noise b:327.7`] },
-    { base, name: 'exposures of vkdt', lines: [`${G}ev lo:-2`, `${G}ev hi:2`] },
+    row('training noise vkdt', [`${G}noise:vkdt`]),
+    row('training noise mid', [`${G}noise:fixed`, `${G}noise a:274870`, `${G}noise b:327.7`]),
+    row('noise channel 0 after training', [], { zeroed: true }),
+    row('exposures of vkdt', [`${G}ev lo:-2`, `${G}ev hi:2`]),
   );
-  if (!wide) rows.push({ base, name: 'one tile a frame', lines: [`${G}batch:1`] }, { base, name: 'noise not told', lines: notTold, told: CONSTANT }, { base, name: 'context star, noise not told', lines: [`${K}context:star`, ...notTold], told: CONSTANT });
+  if (narrow)
+    rows.push(
+      row('noise not told', notTold, { told: CONSTANT }), row('context star, noise not told', [`${K}context:star`, ...notTold], { told: CONSTANT }),
+      row('one tile a frame', [`${G}batch:1`]), row('width 128', [`${K}width:128`]),
+    );
   return rows;
 }
 
 // ---- one row, one seed: a process of its own ------------------------------------------------------------------------
 
-async function train({ base, lines, told, seed, frames, pictures, weightsFile }) {
+async function train({ base, lines, told, zeroed, seed, frames, pictures, weightsFile }) {
   const { loadSpirv, listDevices, openDevice } = await dist('gpu/index.js');
   const { chooseDevice } = await dist('cli/device-choice.js');
   const { runGraph } = await dist('graph/run.js');
@@ -70,6 +85,7 @@ async function train({ base, lines, told, seed, frames, pictures, weightsFile })
     const seconds = (performance.now() - began) / 1000;
     const dead = await deadNeurons(runGraph, { ...source, config: [...lines, `${K}init:0`, 'module:i-lut:w', `param:i-lut:w:filename:${weightsFile}`, 'connect:i-lut:w:output:kpn-t:01:wcp', `param:o-lut:w:filename:${join(tmpdir(), `vkpn-ablation-${process.pid}`)}`], device: () => device });
     const params = told ? [`noise a:${told.a}`, `noise b:${told.b}`] : [];
+    if (zeroed) await zeroNoiseChannel(weightsFile);
     const scores = await psnrs(device, loadSpirv, weightsFile, params, pictures);
     return { seconds, skipped: state.skipped, badPixels: state.badPixels, loss: state.smoothed, ...dead, psnr: scores[0].map((_, level) => mean(scores.map((of) => of[level]))), pictures: scores };
   } finally {
@@ -77,25 +93,31 @@ async function train({ base, lines, told, seed, frames, pictures, weightsFile })
   }
 }
 
+/** The input channel that says log2(sigma) (SPEC 1.3). */
+const NOISE_CHANNEL = { star: 30, norm: 30, wnorm: 54, guide: 48 };
+
+/** Sets a network's weights of the noise channel to 0, in its file. */
+async function zeroNoiseChannel(file) {
+  const { decodeLut, lutHeaderBytes } = await dist('formats/lut.js');
+  const { parseWeightsText } = await dist('model/spec.js');
+  const bytes = readFileSync(file);
+  const { width, text } = decodeLut(bytes, file);
+  const channel = NOISE_CHANNEL[parseWeightsText(text).spec.context];
+  for (let out = 0; out < width; ++out) bytes.writeUInt16LE(0, lutHeaderBytes + 2 * (out * width + channel));
+  writeFileSync(file, bytes);
+}
+
 /** sRGB-encoded PSNR of the pictures (picture, level), as vkpn eval has it; without SSIM, which would take longer than a GPU takes to train. */
-async function psnrs(device, load, weightsFile, params, pictures) {
-  const { Denoiser, readWeights } = await dist('quality/denoiser.js');
-  const { openClean, PROTOCOL_CROP, PROTOCOL_SEED } = await dist('quality/evaluate.js');
+async function psnrs(device, load, weightsFile, params, files) {
+  const { readWeights } = await dist('quality/denoiser.js');
+  const { denoiseCases, PROTOCOL_CROP, PROTOCOL_SEED } = await dist('quality/evaluate.js');
   const { psnr } = await dist('quality/metrics.js');
-  const { addNoise, NAMED_LEVELS } = await dist('quality/noise.js');
-  const { fromDevice } = await dist('quality/scoring.js');
-  const weights = await readWeights(weightsFile);
-  const scores = [];
-  for (const picture of pictures) {
-    const clean = await openClean(picture, PROTOCOL_CROP, () => undefined);
-    const ofLevels = [];
-    for (const noise of NAMED_LEVELS) {
-      const denoiser = await Denoiser.create(device, load, { width: clean.width, height: clean.height, noise, weights, params, onWarning: () => undefined });
-      ofLevels.push(psnr(fromDevice(await denoiser.run(addNoise(clean, noise, PROTOCOL_SEED))), clean, 'srgb'));
-      denoiser.destroy();
-    }
-    scores.push(ofLevels);
-  }
+  const { NAMED_LEVELS } = await dist('quality/noise.js');
+  const scores = files.map(() => []);
+  await denoiseCases(
+    { device, load, files, weights: [await readWeights(weightsFile)], levels: NAMED_LEVELS, crop: PROTOCOL_CROP, seed: PROTOCOL_SEED, params, warn: () => undefined },
+    ({ index, clean, denoised: [denoised] }) => void scores[index].push(psnr(denoised, clean, 'srgb')),
+  );
   return scores;
 }
 
@@ -129,25 +151,19 @@ async function deadNeurons(runGraph, source) {
 
 // ---- all of them ----------------------------------------------------------------------------------------------------
 
-/** Runs the jobs, so many at once, and calls `after` behind each; a job that fails is told, one that would start past the limit is left out. */
-async function inParallel(jobs, most, limit, after) {
-  const queue = [...jobs];
-  const worker = async () => {
-    for (let job = queue.shift(); job && performance.now() < limit; job = queue.shift()) {
-      job.result = await new Promise((done) => {
-        const child = fork(fileURLToPath(import.meta.url), ['--child'], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
-        let result;
-        child.on('message', (message) => (result = message));
-        child.on('exit', (code) => done(result ?? { error: `the process ended with code ${code}` }));
-        child.send(job);
-      });
-      const { error, seconds, psnr } = job.result;
-      console.error(`${job.base}, ${job.name}, seed ${job.seed}: ${error ?? `${seconds.toFixed(1)} s, ${psnr.map((dB) => dB.toFixed(2)).join(' / ')}`}`);
-      after();
-    }
-  };
-  await Promise.all(Array.from({ length: most }, worker));
-}
+/** Trains and measures in a process of its own: a device lost or a driver that crashes ends one row. */
+const inChild = (job) =>
+  new Promise((done) => {
+    const child = fork(fileURLToPath(import.meta.url), ['--child'], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] });
+    let result;
+    child.on('message', (message) => (result = message));
+    child.on('exit', (code, signal) => done(result ?? { error: `the process ended with ${signal ?? `code ${code}`}` }));
+    child.send(job);
+  });
+
+/** What a result stands for: the same training, measured on the same pictures. */
+const keyOf = ({ base, lines, told, zeroed, seed, frames, pictures }) =>
+  createHash('sha256').update(JSON.stringify([readFileSync(join(examples, `train-${base}.cfg`), 'utf8'), lines, told ?? null, zeroed ?? false, seed, frames, pictures.map((p) => relative(root, p))])).digest('hex').slice(0, 16);
 
 const mean = (list) => list.reduce((a, b) => a + b, 0) / list.length;
 const spread = (list) => (Math.max(...list) - Math.min(...list)) / 2;
@@ -169,47 +185,78 @@ function table(rows) {
   return lines.join('\n');
 }
 
-async function main() {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      output: { type: 'string', short: 'o' }, base: { type: 'string', default: 'photo,best' }, rows: { type: 'string' }, only: { type: 'string' },
-      frames: { type: 'string', default: '10000' }, seeds: { type: 'string', default: '2' }, jobs: { type: 'string', default: String(Math.ceil(0.5 * availableParallelism())) }, limit: { type: 'string' },
-    },
-  });
-  if (values.output === undefined || !['frames', 'seeds', 'jobs', 'limit'].every((name) => /^[1-9]\d*$/.test(values[name] ?? '1'))) {
-    console.error('usage: node scripts/ablation.mjs -o FOLDER [--base photo,best] [--rows FILE.json] [--only TEXT] [--frames N] [--seeds N] [--jobs N] [--limit SECONDS] [PICTURES]');
-    process.exit(2);
+const USAGE = 'usage: node scripts/ablation.mjs -o FOLDER [--base photo,best,wnorm] [--rows FILE.json] [--only TEXT] [--frames N] [--seeds N] [--jobs N] [--limit SECONDS] [PICTURES]';
+
+function readOptions() {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: {
+        output: { type: 'string', short: 'o' }, base: { type: 'string', default: 'photo,best,wnorm' }, rows: { type: 'string' }, only: { type: 'string', default: '' },
+        frames: { type: 'string', default: '8000' }, seeds: { type: 'string', default: '2' }, jobs: { type: 'string', default: String(Math.ceil(0.5 * availableParallelism())) }, limit: { type: 'string' },
+      },
+    });
+    if (values.output === undefined) throw new Error('-o says where results go');
+    for (const name of ['frames', 'seeds', 'jobs', 'limit'])
+      if (!/^[1-9]\d*$/.test(values[name] ?? '1')) throw new Error(`--${name} can't be "${values[name]}": it is a whole number above 0`);
+    const bases = values.base.split(',');
+    const odd = bases.find((base) => !existsSync(join(examples, `train-${base}.cfg`)));
+    if (odd !== undefined) throw new Error(`--base can't be "${odd}": there is no examples/train-${odd}.cfg`);
+    return { ...values, folder: resolve(values.output), bases, frames: Number(values.frames), seeds: Number(values.seeds), jobs: Number(values.jobs), limit: 1000 * Number(values.limit ?? Infinity), paths: positionals };
+  } catch (error) {
+    console.error(`ablation: ${error.message}\n${USAGE}`);
+    return process.exit(2);
   }
-  const folder = resolve(values.output);
-  mkdirSync(folder, { recursive: true });
-  const bases = values.base.split(',');
-  const all = values.rows === undefined ? (await Promise.all(bases.map(rowsOf))).flat() : JSON.parse(readFileSync(values.rows, 'utf8'));
-  const rows = all.filter((row) => values.only === undefined || row.name.includes(values.only));
-  const { listPictures } = await dist('pictures/read.js');
-  const pictures = await listPictures(positionals.length > 0 ? positionals : [0, 1, 2, 3].map((i) => join(examples, 'photos', `test_000${i}.jpg`)));
-  const frames = Number(values.frames);
-  const jobs = rows.flatMap((row, index) =>
-    Array.from({ length: Number(values.seeds) }, (_, i) => ({ ...row, index, seed: i + 1, frames: row.frames ?? frames, pictures, weightsFile: join(folder, `${row.base}-${row.name.replace(/[^a-z0-9.]+/gi, '-')}-${i + 1}.lut`) })));
-  const began = performance.now();
-  const write = () => {
-    const results = rows.map((row, index) => ({ ...row, runs: jobs.filter((job) => job.index === index).map(({ seed, result }) => ({ seed, ...result })) }));
-    const text = bases.filter((base) => rows.some((row) => row.base === base)).map((base) => `## ${base}\n\n${table(results.filter((row) => row.base === base))}\n`).join('\n');
-    writeFileSync(join(folder, 'ablation.md'), text);
-    writeFileSync(join(folder, 'ablation.json'), JSON.stringify({ frames, pictures: pictures.map((p) => relative(root, p)), rows: results }, null, 1));
-    return text;
-  };
-  // The largest first: what ends last is small.
-  const sorted = [...jobs].sort((a, b) => (a.base < b.base ? -1 : a.base > b.base ? 1 : 0));
-  await inParallel(sorted, Number(values.jobs), began + 1000 * Number(values.limit ?? Infinity), write);
-  console.log(write());
-  console.error(`${jobs.filter((job) => job.result).length} of ${jobs.length} trainings of ${frames} frames in ${((performance.now() - began) / 1000).toFixed(0)} s`);
-  process.exitCode = jobs.every((job) => job.result?.psnr) ? 0 : 1;
 }
 
-if (process.argv[2] === '--child')
+async function main() {
+  const options = readOptions();
+  const { folder, frames } = options;
+  const { listPictures } = await dist('pictures/read.js');
+  const { writeAtomic } = await dist('files.js');
+  const pictures = await listPictures(options.paths.length > 0 ? options.paths : [0, 1, 2, 3].map((i) => join(examples, 'photos', `test_000${i}.jpg`)));
+  const all = options.rows === undefined ? (await Promise.all(options.bases.map(rowsOf))).flat() : JSON.parse(readFileSync(options.rows, 'utf8'));
+  const seeds = Array.from({ length: options.seeds }, (_, i) => i + 1);
+  const rows = all.map((row) => ({ ...row, frames: row.frames ?? frames }));
+  const jobs = rows.flatMap((row) => seeds.map((seed) => ({ ...row, seed, pictures, weightsFile: join(folder, `${row.base}-${row.name.replace(/[^a-z0-9.]+/gi, '-')}-${seed}.lut`) })));
+  mkdirSync(folder, { recursive: true });
+  const resultsFile = join(folder, 'ablation.json');
+  /** What is known, by key; of other rows too. */
+  const known = existsSync(resultsFile) ? JSON.parse(readFileSync(resultsFile, 'utf8')) : {};
+  const write = async () => {
+    const withRuns = rows.map((row) => ({ ...row, runs: jobs.filter((job) => job.base === row.base && job.name === row.name).map((job) => known[keyOf(job)] ?? job.failure ?? {}) }));
+    const text = options.bases.map((base) => `## ${base}, ${frames} frames\n\n${table(withRuns.filter((row) => row.base === base))}\n`).join('\n');
+    await writeAtomic(join(folder, 'ablation.md'), Buffer.from(text));
+    await writeAtomic(resultsFile, Buffer.from(`${JSON.stringify(known, null, 1)}\n`));
+    return text;
+  };
+  const missing = jobs.filter((job) => job.name.includes(options.only) && known[keyOf(job)] === undefined);
+  console.error(`${jobs.length} trainings, ${jobs.length - missing.length} of them not to be made`);
+  const began = performance.now();
+  let writing = Promise.resolve();
+  const started = await inParallel(
+    missing.map((job) => async () => {
+      if (performance.now() - began > options.limit) return false;
+      const { base, name, lines, seed } = job;
+      const result = await inChild(job);
+      if (result.error === undefined) known[keyOf(job)] = { base, name, lines, seed, frames: job.frames, ...result };
+      else job.failure = result;
+      console.error(`${base}, ${name}, seed ${seed}: ${result.error ?? `${result.seconds.toFixed(1)} s, ${result.psnr.map((dB) => dB.toFixed(2)).join(' / ')}`}`);
+      await (writing = writing.then(write));
+      return true;
+    }),
+    options.jobs,
+  );
+  console.log(await write());
+  const failed = jobs.filter((job) => job.failure).length;
+  console.error(`${started.filter(Boolean).length} of ${missing.length} trainings in ${((performance.now() - began) / 1000).toFixed(0)} s${failed > 0 ? `, ${failed} failed` : ''}`);
+  process.exitCode = started.every(Boolean) && failed === 0 ? 0 : 1;
+}
+
+if (process.argv[2] === '--child') {
+  process.once('disconnect', () => process.exit(1)); // nobody waits for it
   process.once('message', async (job) => {
     const result = await train(job).catch((error) => ({ error: error.format?.() ?? error.stack }));
     process.send(result, () => process.exit(0));
   });
-else await main();
+} else await main();

@@ -9,7 +9,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { availableParallelism, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
-import { root } from './run.mjs';
+import { inParallel, root } from './run.mjs';
 
 const dist = (file) => import(join(root, 'dist', file));
 const { decodePfm, encodePfm } = await dist('formats/pfm.js');
@@ -69,17 +69,6 @@ function readOptions() {
   } catch (error) {
     return usage(error.message);
   }
-}
-
-/** The scores of each job, in order, so many at once. */
-async function inParallel(jobs, most) {
-  const results = [];
-  const queue = jobs.map((job, i) => async () => void (results[i] = await job()));
-  const worker = async () => {
-    for (let job = queue.shift(); job; job = queue.shift()) await job();
-  };
-  await Promise.all(Array.from({ length: most }, worker));
-  return results;
 }
 
 /** What a method makes of a noisy picture. */

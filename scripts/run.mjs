@@ -22,5 +22,16 @@ export function run(command, args, { env = {}, quiet = false, cwd = root } = {})
   });
 }
 
+/** The results of the jobs (functions that return promises), in their order; `most` of them run at a time, begun in that order. */
+export async function inParallel(jobs, most) {
+  const results = [];
+  const queue = [...jobs.entries()];
+  const worker = async () => {
+    for (let next = queue.shift(); next; next = queue.shift()) results[next[0]] = await next[1]();
+  };
+  await Promise.all(Array.from({ length: most }, worker));
+  return results;
+}
+
 /** Seconds since `start` (of performance.now()), as "1.2 s". */
 export const since = (start) => `${((performance.now() - start) / 1000).toFixed(1)} s`;

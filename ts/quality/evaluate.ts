@@ -49,7 +49,7 @@ export async function openClean(file: string, crop: Size | undefined, warn: (mes
   return clean;
 }
 
-export interface EvaluateOptions {
+export interface CaseOptions {
   device: Device;
   load: SpirvLoader;
   files: readonly string[];
@@ -62,11 +62,16 @@ export interface EvaluateOptions {
   /** Of kpn, `NAME:VALUE`. */
   params?: readonly string[];
   warn: (message: string) => void;
+}
+
+export interface EvaluateOptions extends CaseOptions {
   /** What was compared. */
   onCase?: (found: Compared) => Promise<void> | void;
 }
 
 export interface Compared {
+  /** Of the file, in `files`. */
+  index: number;
   file: string;
   level: NoiseLevel;
   clean: RgbaPicture;
@@ -86,25 +91,32 @@ export interface PictureScores extends Size {
   levels: LevelScores[];
 }
 
-/** Scores of every picture at every level. Throws InputError, GpuError. */
-export async function evaluate(options: EvaluateOptions): Promise<PictureScores[]> {
+/** Denoises every picture at every level, one after the other. Throws InputError, GpuError. */
+export async function denoiseCases(options: CaseOptions, onCase: (found: Compared) => Promise<void> | void): Promise<void> {
   const denoisers = new Denoisers(options);
-  const results: PictureScores[] = [];
   try {
-    for (const file of options.files) {
+    for (const [index, file] of options.files.entries()) {
       const clean = await openClean(file, options.crop, options.warn);
-      const levels: LevelScores[] = [];
       for (const level of options.levels) {
         const noisy = addNoise(clean, level, options.seed);
-        const denoised = await denoisers.run(noisy, level);
-        levels.push({ level: level.name, noisy: protocolScores(noisy, clean), denoised: denoised.map((d) => protocolScores(d, clean)) });
-        await options.onCase?.({ file, level, clean, noisy, denoised });
+        await onCase({ index, file, level, clean, noisy, denoised: await denoisers.run(noisy, level) });
       }
-      results.push({ file, width: clean.width, height: clean.height, levels });
     }
   } finally {
     denoisers.destroy();
   }
+}
+
+/** Scores of every picture at every level. Throws InputError, GpuError. */
+export async function evaluate(options: EvaluateOptions): Promise<PictureScores[]> {
+  const results: PictureScores[] = [];
+  await denoiseCases(options, async (found) => {
+    const { index, file, level, clean, noisy, denoised } = found;
+    const { width, height } = clean;
+    const of = (results[index] ??= { file, width, height, levels: [] });
+    of.levels.push({ level: level.name, noisy: protocolScores(noisy, clean), denoised: denoised.map((d) => protocolScores(d, clean)) });
+    await options.onCase?.(found);
+  });
   return results;
 }
 
@@ -113,7 +125,7 @@ class Denoisers {
   private size: Size = { width: 0, height: 0 };
   private readonly made = new Map<string, Denoiser>();
 
-  constructor(private readonly options: EvaluateOptions) {}
+  constructor(private readonly options: CaseOptions) {}
 
   async run(noisy: RgbaPicture, level: NoiseLevel): Promise<RgbaPicture[]> {
     if (noisy.width !== this.size.width || noisy.height !== this.size.height) this.destroy();
