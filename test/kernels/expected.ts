@@ -12,6 +12,15 @@ import {
   isGuarded, kernelWeights, outputsOf, parts, lossOf, lossSlope, luminance, makeImage, mlpShape, multiply, noiseSigma, pixel, rowsOf, saturation, up2, up2Transposed, LUMINANCE,
 } from '../reference/index.js';
 
+/** A picture between two steps of a kernel: exact where it is what the device left in memory, else known but for errors this large. */
+export interface Known {
+  image: Image;
+  error?: Image;
+}
+
+/** What is expected, as a picture. */
+export const known = ({ value, bound }: Expected, { width, height }: Image): Known => ({ image: makeImage(width, height, 3, value), error: makeImage(width, height, 3, bound) });
+
 /** Values and the largest error allowed to each. */
 export interface Expected {
   value: Float64Array;
@@ -271,14 +280,15 @@ export function applied(model: ModelOptions, taps: Image, K: Float64Array): Expe
  * The picture that the blend weight of part `k` multiplies (dO/dI.a) and its error, N = 12. I is that part's; `coarse`, under postdiff:
  * down(I) of it.
  */
-export function blended(model: ModelOptions, k: number, I: Image, U: Image | undefined, UTerms: Image | undefined, coarse?: Image): Expected {
+export function blended(model: ModelOptions, k: number, I: Image, U: Image | undefined, UTerms: Image | undefined, coarse?: Known): Expected {
   const zero = new Float64Array(3 * I.width * I.height);
   if (!U || !UTerms) return { value: zero, bound: zero };
   if (model.combine === 'prediff') return { value: rgb(I).data, bound: zero };
   const ofBlend = (): { U: Image; UTerms: Image } => ({ U: partOf(model, k, U), UTerms: partTerms(model, k, UTerms) });
-  const { U: smooth, UTerms: terms } = model.combine === 'blend' ? ofBlend() : enlarged(model, I, coarse);
+  const { U: smooth, UTerms: terms } = model.combine === 'blend' ? ofBlend() : enlarged(model, I, coarse?.image);
+  const { U: error } = enlarged(model, I, coarse?.error);
   const colour = rgb(I);
-  return expected(addScaled(colour, smooth!, -1).data, (_, i) => (12 + partRoundings(model)) * u * (Math.abs(colour.data[i]!) + terms!.data[i]!));
+  return expected(addScaled(colour, smooth!, -1).data, (_, i) => (12 + partRoundings(model)) * u * (Math.abs(colour.data[i]!) + terms!.data[i]!) + (error?.data[i] ?? 0));
 }
 
 /** up2(Oc) and the sum of its terms' absolute values. */
@@ -289,7 +299,7 @@ export function enlarged(model: ModelOptions, I: Image, coarse: Image | undefine
 }
 
 /** O = U + I.a d of each part, d as above: U's 9 terms, N = 14 (16 of two parts) and the error of d. The coarsest level is the parts' sum. */
-export function combined(model: ModelOptions, I: readonly Image[], coarser: Image | undefined, coarse?: readonly Image[]): Expected {
+export function combined(model: ModelOptions, I: readonly Image[], coarser: Image | undefined, coarse?: readonly Known[]): Expected {
   const { U, UTerms } = enlarged(model, I[0]!, coarser);
   const value = U ? U.data.slice() : new Float64Array(3 * I[0]!.width * I[0]!.height);
   const N = 12 + 2 * I.length;
@@ -380,12 +390,14 @@ export function weightedTransposed(model: ModelOptions, I: Image, g: Image): Exp
 }
 
 /** dE/dI.rgb of a part under postdiff, from up2^T(I.a g): 25 terms (mirrored ones several times), a difference: N = 40. */
-export function postGradient(model: ModelOptions, I: Image, g: Image, up2T: Image | undefined): Expected {
+export function postGradient(model: ModelOptions, I: Image, g: Image, up2T: Known | undefined): Expected {
   if (!up2T) return expected(rgb(g).data, () => 0);
   const own = times(g, I, (a) => a);
-  const value = addScaled(own, downTransposed(up2T, I.width, I.height, model.pyramid), -1);
-  const terms = addScaled(abs(own), downTransposed(abs(up2T), I.width, I.height, model.pyramid), 1);
-  return expected(value.data, (_, i) => 40 * u * terms.data[i]!);
+  const under = (coarse: Image): Image => downTransposed(coarse, I.width, I.height, model.pyramid);
+  const value = addScaled(own, under(up2T.image), -1);
+  const terms = addScaled(abs(own), under(abs(up2T.image)), 1);
+  const error = up2T.error && under(up2T.error);
+  return expected(value.data, (_, i) => 40 * u * terms.data[i]! + (error?.data[i] ?? 0));
 }
 
 interface KernelGradientInputs {

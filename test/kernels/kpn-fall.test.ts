@@ -1,41 +1,60 @@
-// kpn/fall: dE/dO of the levels from 2 on (SPEC 2), each from the finer one's, as dup makes them.
+// kpn/fall: dE/dO of the levels from 2 on (SPEC 2), each from the finer one's, as dup makes them; under postdiff dE/dI of all levels.
+import { CHOICES } from '../../ts/model/spec.js';
 import { useDevice } from '../unit/gpu-harness.js';
-import { batchOf, caseOf } from './batch.js';
+import { batchOf, caseOf, without, type Batch } from './batch.js';
 import { nodesOf, runNodes } from './harness.js';
-import { combinations, testKernel } from './kernel-test.js';
-import { Tensors, checkDup, onLevels } from './step-check.js';
-import { bytesOf, values } from './step-run.js';
+import { combinations } from './kernel-test.js';
+import { Tensors, checkDup, checkPost, onLevels } from './step-check.js';
+import { bytesOf, geometryOfCase, values, type Snapshot, type StepCase } from './step-run.js';
 
 const gpu = useDevice();
 const params = { cascade: 'block' };
 
-const rows = combinations({
-  combine: ['blend', 'prediff'], pyramid: ['box', 'binomial'], up: ['bspline', 'bilinear'], shape: [[1, 1, 3], [6, 1, 3], [3, 21, 4], [37, 50, 7]],
-} as const);
-test.each(rows)('%s', async (_, { combine, pyramid, up, shape: [width, height, levels] }) => {
-  const c = caseOf({ combine, pyramid, up, levels }, [width, height], 2, { params });
-  // In place: levels 0 and 1 are rise's.
-  await testKernel(gpu.device, c, { label: /^fall$/, outputs: [], check: (t) => onLevels(checkDup, t, undefined, 2) });
-});
-
-test('as many pixels as a workgroup has invocations', async () => {
-  const side = 4 * Math.floor(Math.sqrt(gpu.device.info.limits.maxComputeWorkGroupInvocations));
-  const c = caseOf({ levels: 4 }, [side, side], 1, { params });
-  await testKernel(gpu.device, c, { label: /^fall$/, outputs: [], check: (t) => onLevels(checkDup, t, undefined, 2) });
-  const more = await nodesOf(gpu.device, caseOf({ levels: 4 }, [side + 8, side], 1, { params }), /^(fall|dup .)$/);
-  expect(more.map((node) => node.kernel)).toEqual(['kpn/dup', 'kpn/dup']);
-});
-
-test('where no gradient is, I may be anything', async () => {
-  const c = caseOf({ levels: 3 }, [12, 8], 1, { params });
-  const { contents } = batchOf(c);
+/** Contents as rise leaves them: with dE/dO of level 1 lies I.a. */
+function risen(batch: Batch): Snapshot {
+  const { c, contents } = batch;
   const I = values(contents.get('I')!, 'f32');
   const g = values(contents.get('dEdO')!, 'f32');
-  for (const [p, bad] of [[96, NaN], [100, Infinity], [113, -Infinity]] as const) { // of level 1
+  const { first, pixels } = geometryOfCase(c).levels[1]!;
+  for (let p = first; p < first + pixels; p++) g[4 * p + 3] = I[4 * p + 3]!;
+  return without(batch, 'dEdI', 'up2T').set('dEdO', bytesOf(g, 'f32'));
+}
+
+// In place: levels 0 and 1 are rise's.
+async function testFall(c: StepCase, contents = risen(batchOf(c))): Promise<void> {
+  const t = new Tensors(c, await runNodes(gpu.device, c, /^fall$/, contents), 1);
+  onLevels(checkDup, t, undefined, 2);
+  if (c.model.combine === 'postdiff') onLevels(checkPost, t);
+}
+
+const options = { pyramid: CHOICES.pyramid, up: CHOICES.up } as const;
+const rows = combinations({ combine: ['blend', 'prediff'], ...options, shape: [[1, 1, 3], [6, 1, 3], [3, 21, 4], [19, 34, 7]] } as const);
+test.each(rows)('variant rest: %s', async (_, { combine, pyramid, up, shape: [width, height, levels] }) => {
+  await testFall(caseOf({ combine, pyramid, up, levels }, [width, height], 2, { params }));
+});
+
+const postdiff = combinations({ ...options, shape: [[1, 1, 2], [2, 17, 2], [6, 1, 3], [3, 21, 4], [33, 19, 6]] } as const);
+test.each(postdiff)('variant post: %s', async (_, { pyramid, up, shape: [width, height, levels] }) => {
+  await testFall(caseOf({ combine: 'postdiff', pyramid, up, levels }, [width, height], 2, { params }));
+});
+
+test.each(['blend', 'postdiff'] as const)('%s: as many pixels as a workgroup has invocations', async (combine) => {
+  const { maxComputeWorkGroupInvocations: invocations, maxComputeSharedMemorySize: shared } = gpu.device.info.limits;
+  const side = 4 * Math.floor(Math.sqrt(Math.min(invocations, Math.floor(shared / 28 / 32) * 32)));
+  await testFall(caseOf({ combine, levels: 4 }, [side, side], 1, { params }));
+  const more = await nodesOf(gpu.device, caseOf({ combine, levels: 4 }, [4 * side, side], 1, { params }), /^(fall|dup .|part .|dpost .)$/);
+  expect(more.map((node) => node.kernel)).toEqual(['kpn/dup', 'kpn/dup', ...(combine === 'blend' ? [] : [...Array.from({ length: 3 }, () => 'kpn/dup'), ...Array.from({ length: 4 }, () => 'kpn/dpost')])]);
+});
+
+test.each(['blend', 'postdiff'] as const)('%s: where no gradient is, I may be anything', async (combine) => {
+  const c = caseOf({ combine, levels: 3 }, [12, 8], 1, { params });
+  const batch = batchOf(c);
+  const I = values(batch.contents.get('I')!, 'f32');
+  const g = values(batch.contents.get('dEdO')!, 'f32');
+  for (const [p, bad] of [[30, NaN], [96, NaN], [100, Infinity], [113, -Infinity]] as const) { // of levels 0 and 1
     I.fill(bad, 4 * p, 4 * p + 4);
     g.fill(0, 4 * p, 4 * p + 3);
   }
-  contents.set('I', bytesOf(I, 'f32')).set('dEdO', bytesOf(g, 'f32'));
-  const t = new Tensors(c, await runNodes(gpu.device, c, /^fall$/, contents), 1);
-  onLevels(checkDup, t, undefined, 2);
+  batch.contents.set('I', bytesOf(I, 'f32')).set('dEdO', bytesOf(g, 'f32'));
+  await testFall(c, risen(batch));
 });

@@ -18,7 +18,7 @@ test.each(rows)('%s', async (_, { chroma, pyramid, up, shape: [width, height, le
     for (let i = 0; i + 1 < levels; i++) {
       const at = (name: string, level: number, channels = 3, part = 0) => pictureOf(c, snapshot, name, level, tile, channels, part);
       const parts = chroma ? [0, 1] : [0];
-      const whole = combined(c.model, parts.map((k) => at(`I ${i}`, i, 4, k)), at(`O ${i + 1}`, i + 1), parts.map((k) => at(`down ${i}`, i + 1, 3, k)));
+      const whole = combined(c.model, parts.map((k) => at(`I ${i}`, i, 4, k)), at(`O ${i + 1}`, i + 1), parts.map((k) => ({ image: at(`down ${i}`, i + 1, 3, k) })));
       const given = at('img', 0).data;
       const { value, bound } = i === 0 ? finished(given, whole, { noise: c.noise, limits, strength }) : whole;
       compare(`O ${i}`, at(i === 0 ? 'output' : `O ${i}`, i).data, { value, bound, stored: 1 });

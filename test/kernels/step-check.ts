@@ -5,7 +5,7 @@ import { MIP_DEPTH } from '../../ts/modules/kpn/geometry.js';
 import { readState } from '../../ts/modules/kpn-t/state.js';
 import { channels, type Image, makeImage, mlpShape, noiseGain, rowsOf, toHalf, type AdamOptions, gradientNorm } from '../reference/index.js';
 import * as expect_ from './expected.js';
-import { type Expected } from './expected.js';
+import { type Expected, type Known } from './expected.js';
 import { geometryOfCase, type PictureFormat, type Snapshot, storageOf, type StepCase, values } from './step-run.js';
 
 /** A number as the batch's format keeps it. */
@@ -213,11 +213,17 @@ export const checkFwd: Check = (t, level, tile, weights) => {
 export const checkDownI: Check = (t, level, tile) =>
   t.compareParts('down of I', t.parts('downI', level, tile), (k) => expect_.downOnce(t.c.model, t.parts('I', level - 1, tile)[k]!, false));
 
+/** down(I of `level`): as it lies in memory, or where a kernel makes it on the way. */
+const lowOf = (t: Tensors, level: number, tile: number): Known[] =>
+  t.parts('I', level, tile).map((I, k) => (t.snapshot.has('downI')
+    ? { image: t.parts('downI', level + 1, tile)[k]! }
+    : expect_.known(expect_.downOnce(t.c.model, I, false), t.image('O', 'f32', level + 1, tile))));
+
 export const checkUp: Check = (t, level, tile) => {
   const { model } = t.c;
   const I = t.parts('I', level, tile, 4);
   const coarser = coarserResult(t, level, tile);
-  const coarse = model.combine === 'postdiff' && coarser ? t.parts('downI', level + 1, tile) : undefined;
+  const coarse = model.combine === 'postdiff' && coarser ? lowOf(t, level, tile) : undefined;
   const O = t.image('O', 'f32', level, tile);
   t.compare('O', O.data, expect_.combined(model, I, coarser, coarse));
   const { U, UTerms } = expect_.enlarged(model, I[0]!, coarser);
@@ -243,8 +249,16 @@ export const checkPart: Check = (t, level, tile) =>
   t.compareParts('up2^T', t.parts('up2T', level, tile), (k) => expect_.weightedTransposed(t.c.model, t.parts('I', level - 1, tile, 4)[k]!, t.image('dEdO', 'f32', level - 1, tile)));
 
 export const checkPost: Check = (t, level, tile) => {
-  const up2T = isCoarsest(t, level) ? undefined : t.parts('up2T', level + 1, tile);
-  t.compareParts('dE/dI', t.parts('dEdI', level, tile), (k) => expect_.postGradient(t.c.model, t.parts('I', level, tile, 4)[k]!, t.image('dEdO', 'f32', level, tile), up2T?.[k]));
+  const { model } = t.c;
+  const g = t.image('dEdO', 'f32', level, tile);
+  // up2^T(I.a g): as it lies in memory, or where a kernel makes it on the way.
+  const up2TOf = (I: Image, k: number): Known => (t.snapshot.has('up2T')
+    ? { image: t.parts('up2T', level + 1, tile)[k]! }
+    : expect_.known(expect_.weightedTransposed(model, I, g), t.image('dEdO', 'f32', level + 1, tile)));
+  t.compareParts('dE/dI', t.parts('dEdI', level, tile), (k) => {
+    const I = t.parts('I', level, tile, 4)[k]!;
+    return expect_.postGradient(model, I, g, isCoarsest(t, level) ? undefined : up2TOf(I, k));
+  });
 };
 
 export const checkBck: Check = (t, level, tile, weights) => {

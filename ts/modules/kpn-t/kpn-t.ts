@@ -9,9 +9,10 @@ import { initialWeights } from '../../model/init.js';
 import { outputsOf, parseWeightsText, partsOf, weightCount, weightsText, type ModelSpec } from '../../model/spec.js';
 import { checkF16Range } from '../f16-range.js';
 import { geometryOf, type Geometry } from '../kpn/geometry.js';
-import { addCombining, addGuided, addPyramid, ceilDiv, needsDown, nodeAdder, push, r, rw, w, type AddForward, type Combining, type Use } from '../kpn/nodes.js';
+import { addCombining, addPyramid, ceilDiv, needsDown, nodeAdder, push, r, rw, w, type AddForward, type Combining, type Use } from '../kpn/nodes.js';
 import { modelFromParams, modelParams, specOf } from '../kpn/options.js';
 import { choosePath, fusedLaunch, gradientLaunch, keeping, panelLaunch, slotsOf, type GradientLaunch, type Launch, type LayerPath } from '../kpn/path.js';
+import { addFalling, addRising, whyNotByBlocks, type Cascade } from './cascade.js';
 import { addDifferences, DEFAULT_STEP, SETTLING_FRAMES, targetsOf } from './deriv.js';
 import { pictureShapes, Pictures } from './present.js';
 import { hyperBytes, HYPER_BYTES, initialState, readState, STATE_BYTES, SUM_WEIGHTS, type State } from './state.js';
@@ -190,32 +191,13 @@ export class KpnT implements ModuleInstance {
         label, kernel: 'kpn/fwd', ...keeping(layersOf(pixels), sparse), uses: [...pictures, r(seen), layerWeights, w(act), w(out), w(filtered)], push: push(first, first + pixels),
       });
     const pass: Combining = { filtered, coarse, combined, diff, output: ctx.output('output') };
-    if (m.context === 'guide') addGuided(node, m, g, variant, geo, mip, guide, pass, fwd);
-    else fwd('fwd', 0, g.pixels, mip);
-    if (this.risesByBlocks(ctx)) {
-      const { width, height } = g.levels[1]!;
-      node('rise', 'rise', undefined, { groups: [ceilDiv(width, RISE_BLOCK), ceilDiv(height, RISE_BLOCK), g.tiles], local: RISE_LOCAL }, [
-        geo, r(noise), r(filtered), r(mip), r(ref), w(combined), w(diff), w(gradient), w(pass.output),
-      ]);
-      const place = g.levels[2]!.width * g.levels[2]!.height; // for levels === 2 that of nothing
-      const { maxComputeWorkGroupInvocations: invocations, maxComputeSharedMemorySize: shared } = ctx.device.limits;
-      const local = 32 * ceilDiv(place, 32);
-      if (m.levels > 2 && local <= invocations && FALL_BYTES * local <= shared) node('fall', 'fall', undefined, { groups: [g.tiles, 1, 1], local }, [geo, r(filtered), rw(gradient)]);
-      else for (let i = 1; i + 1 < m.levels; ++i) node(`dup ${i}`, 'dup', 'f32', level(i + 1), [geo, r(filtered), rw(gradient)], push(i));
-    } else {
-      if (m.context !== 'guide') addCombining(node, m, g, variant, geo, mip, pass);
-      node('loss', 'loss', undefined, level(0), [geo, r(noise), r(combined), r(ref), w(gradient)]);
-      for (let i = 0; i + 1 < m.levels; ++i) node(`dup ${i}`, 'dup', 'f32', level(i + 1), [geo, r(filtered), rw(gradient)], push(i));
-    }
+    const cascade: Cascade = {
+      node, model: m, geometry: g, variant, byBlocks: this.risesByBlocks(ctx), limits: ctx.device.limits, buffer: (name, bytes) => ctx.buffer(name, bytes), geo, noise, ref, mip, guide, pass, gradient,
+    };
+    addRising(cascade, fwd);
 
     // Backward.
-    let dEdI = gradient;
-    if (m.combine === 'postdiff') {
-      const part = needsDown(m) ? ctx.buffer('up2T', g.pixels * 16 * parts) : gradient; // a single level has no coarser one
-      dEdI = ctx.buffer('dEdI', g.pixels * 16 * parts);
-      for (let i = 0; i + 1 < m.levels; ++i) node(`part ${i}`, 'dup', 'part', level(i + 1), [geo, r(filtered), r(gradient), w(part)], push(i));
-      for (let i = 0; i < m.levels; ++i) node(`dpost ${i}`, 'dpost', undefined, level(i), [geo, r(filtered), r(gradient), r(part), w(dEdI)], push(i));
-    }
+    const dEdI = addFalling(cascade);
     const backward = [geo, r(k.state), r(image), layerWeights, r(act), r(out), r(filtered), r(diff), r(gradient), r(dEdI)];
     const partial = ctx.buffer('parts', sums * count * 4);
     if (made === 'apart') {
@@ -285,14 +267,11 @@ export class KpnT implements ModuleInstance {
     return gradientLaunch(path, ctx.device, spec, width, layers, pixels, ctx.frames);
   }
 
-  /** Whether `rise` and `fall` stand for up, loss and dup: GPUs gain, because a tile's levels are small and a dispatch each costs more than their pixels. */
+  /** Whether `rise` and `fall` go up and down the levels: GPUs gain, because a tile's levels are small and a dispatch each costs more than their pixels. */
   private risesByBlocks(ctx: BuildContext): boolean {
-    const m = this.model;
     const asked = ctx.params.string('cascade');
     if (asked === 'level' || (asked === 'auto' && ctx.device.type === 'cpu')) return false;
-    const reason = this.derivTargets ? 'derivatives are checked in f32' : m.combine === 'postdiff' ? 'combine is postdiff'
-      : m.chroma ? 'chroma is 1' : m.context === 'guide' ? 'context is guide' : m.levels < 2 ? 'there is one level'
-        : ctx.device.limits.maxComputeWorkGroupInvocations < RISE_LOCAL ? `${ctx.device.name} has workgroups of ${ctx.device.limits.maxComputeWorkGroupInvocations}` : undefined;
+    const reason = whyNotByBlocks(this.model, ctx.device, this.derivTargets !== undefined);
     if (reason !== undefined && asked === 'block')
       throw new InputError('NO_CASCADE', `kpn-t:${ctx.info.inst}: cascade block is not possible, because ${reason}`, { place: ctx.params.place('cascade'), hint: 'leave cascade at auto' });
     return reason === undefined;
@@ -373,12 +352,6 @@ export class KpnT implements ModuleInstance {
     };
   }
 }
-
-/** Pixels of level 1 each way, and invocations, of a workgroup of glsl/kpn/rise.comp. */
-const RISE_BLOCK = 8;
-const RISE_LOCAL = 160;
-/** Shared memory of glsl/kpn/fall.comp, for an invocation. */
-const FALL_BYTES = 24;
 
 const sizeOf = (s: PortShape): string => `${s.width}x${s.height}${s.count > 1 ? ` x ${s.count} tiles` : ''}`;
 

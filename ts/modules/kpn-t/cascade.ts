@@ -1,0 +1,113 @@
+// The levels' results from coarse to fine, the loss, and its gradient back from fine to coarse (SPEC 1.6, 1.7, 2): by blocks of pixels, in as few
+// dispatches as there can be (glsl/kpn/rise.comp, fall.comp), or with dispatches for each level.
+
+import type { DeviceInfo } from '../../gpu/types.js';
+import type { BuildContext, PlanBuffer } from '../../graph/types.js';
+import { partsOf, type ModelSpec } from '../../model/spec.js';
+import type { Geometry } from '../kpn/geometry.js';
+import { addCombining, addGuided, ceilDiv, needsDown, push, r, rw, w, type AddForward, type AddNode, type Combining, type Use } from '../kpn/nodes.js';
+
+export interface Cascade {
+  node: AddNode;
+  model: ModelSpec;
+  geometry: Geometry;
+  /** How images are stored. */
+  variant: 'f16' | 'f32';
+  byBlocks: boolean;
+  limits: DeviceInfo['limits'];
+  buffer: BuildContext['buffer'];
+  geo: Use;
+  noise: PlanBuffer;
+  ref: PlanBuffer;
+  mip: PlanBuffer;
+  /** (pixel): G under context guide. */
+  guide: PlanBuffer;
+  pass: Combining;
+  /** (pixel): dE/dO. */
+  gradient: PlanBuffer;
+}
+
+/** Pixels each way, of the coarser of two levels, that a workgroup of rise or fall takes. */
+const BLOCK = 8;
+/** Invocations and shared memory of a workgroup of glsl/kpn/rise.comp. */
+const RISE_LOCAL = 192;
+const RISE_BYTES = 16164;
+/** Of glsl/kpn/fall.comp: shared memory for an invocation. `post`: invocations and shared memory at least, for a block. */
+const FALL = { rest: { bytes: 16, local: 32, least: 0 }, post: { bytes: 28, local: 256, least: 8112 } } as const;
+
+/** Why `rise` and `fall` can't stand for the kernels that go level by level; undefined where they can. */
+export function whyNotByBlocks(m: ModelSpec, { name, limits }: DeviceInfo, f32: boolean): string | undefined {
+  if (f32) return 'derivatives are checked in f32';
+  if (m.chroma) return 'chroma is 1';
+  if (m.levels < 2) return 'there is one level';
+  if (limits.maxComputeWorkGroupInvocations < RISE_LOCAL) return `${name} has workgroups of ${limits.maxComputeWorkGroupInvocations}`;
+  if (limits.maxComputeSharedMemorySize < RISE_BYTES) return `${name} has ${limits.maxComputeSharedMemorySize} bytes of shared memory`;
+  return undefined;
+}
+
+const blocksOf = ({ levels }: Geometry, level: number): [number, number] => [ceilDiv(levels[level]!.width, BLOCK), ceilDiv(levels[level]!.height, BLOCK)];
+
+/** `rise`, from level `top` to `base`: to the end, or no further than what guides the next level. */
+function addRise(c: Cascade, label: string, kind: 'whole' | 'guide', base: number): void {
+  const { model: m, geometry: g, pass } = c;
+  const coarsest = m.combine === 'prediff' ? m.levels : m.levels - 1;
+  const top = kind === 'guide' ? Math.min(base + 1, coarsest) : m.context === 'guide' ? 1 : coarsest;
+  const combined = top < coarsest ? rw(pass.combined) : w(pass.combined);
+  const last = kind === 'guide' ? [w(c.guide)] : [r(c.noise), r(c.ref), w(c.gradient), w(pass.output)];
+  c.node(label, 'rise', kind, { groups: [...blocksOf(g, base), g.tiles], local: RISE_LOCAL }, [c.geo, r(pass.filtered), r(c.mip), combined, w(pass.diff), ...last], push(base, top));
+}
+
+/** The layers, O of all levels, and dE/dO of the finest one, by blocks also of level 1. */
+export function addRising(c: Cascade, fwd: AddForward): void {
+  const { node, model: m, geometry: g, variant, geo, mip, pass } = c;
+  if (m.context !== 'guide') fwd('fwd', 0, g.pixels, mip);
+  if (!c.byBlocks) {
+    if (m.context === 'guide') addGuided(node, m, g, variant, geo, mip, c.guide, pass, fwd);
+    else addCombining(node, m, g, variant, geo, mip, pass);
+    node('loss', 'loss', undefined, g.levels[0]!.pixels, [geo, r(c.noise), r(pass.combined), r(c.ref), w(c.gradient)]);
+    return;
+  }
+  for (let i = m.levels - 1; i >= 0 && m.context === 'guide'; --i) {
+    fwd(`fwd ${i}`, g.levels[i]!.first, g.levels[i]!.pixels, i === m.levels - 1 ? mip : c.guide);
+    if (i > 0) addRise(c, `rise ${i}`, 'guide', i);
+  }
+  addRise(c, 'rise', 'whole', 1);
+}
+
+/**
+ * dE/dO of the other levels; under postdiff dE/dI.
+ * @returns what bck takes as dE/dI, where that is not made of dE/dO pixel by pixel
+ */
+export function addFalling(c: Cascade): PlanBuffer {
+  const { node, model: m, geometry: g, geo, gradient } = c;
+  const { filtered } = c.pass;
+  const post = m.combine === 'postdiff';
+  const bytes = g.pixels * 16 * partsOf(m);
+  const dEdI = post ? c.buffer('dEdI', bytes) : gradient;
+  if (c.byBlocks && (post || m.levels > 2)) {
+    const fall = fallOf(c, post);
+    if (fall.fits) {
+      node('fall', 'fall', post ? 'post' : 'rest', fall.grid, [geo, r(filtered), rw(gradient), ...(post ? [w(dEdI)] : [])]);
+      return dEdI;
+    }
+  }
+  const level = (i: number): number => g.levels[i]!.pixels;
+  for (let i = c.byBlocks ? 1 : 0; i + 1 < m.levels; ++i) node(`dup ${i}`, 'dup', 'f32', level(i + 1), [geo, r(filtered), rw(gradient)], push(i));
+  if (!post) return dEdI;
+  const part = needsDown(m) ? c.buffer('up2T', bytes) : gradient; // a single level has no coarser one
+  for (let i = 0; i + 1 < m.levels; ++i) node(`part ${i}`, 'dup', 'part', level(i + 1), [geo, r(filtered), r(gradient), w(part)], push(i));
+  for (let i = 0; i < m.levels; ++i) node(`dpost ${i}`, 'dpost', undefined, level(i), [geo, r(filtered), r(gradient), r(part), w(dEdI)], push(i));
+  return dEdI;
+}
+
+/** The grid of `fall`, and whether the device has room for such workgroups. */
+function fallOf({ geometry: g, model: m, limits }: Cascade, post: boolean): { fits: boolean; grid: { groups: [number, number, number]; local: number } } {
+  const { bytes, local: fewest, least } = FALL[post ? 'post' : 'rest'];
+  const area = m.levels > 2 ? g.levels[2]!.width * g.levels[2]!.height : 0;
+  const local = Math.max(fewest, 32 * ceilDiv(area, 32));
+  const blocks = post ? [1, 2].reduce((sum, i) => sum + blocksOf(g, i)[0] * blocksOf(g, i)[1], 0) : 0;
+  return {
+    fits: local <= limits.maxComputeWorkGroupInvocations && Math.max(least, bytes * local) <= limits.maxComputeSharedMemorySize,
+    grid: { groups: [1 + blocks, g.tiles, 1], local },
+  };
+}
