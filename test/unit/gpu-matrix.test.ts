@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { GpuError } from '../../ts/errors.js';
+import { InputError, type GpuError } from '../../ts/errors.js';
 import { listDevices, openDevice } from '../../ts/gpu/index.js';
 import { bestShape, listedPath, shapeName, type PathState } from '../../ts/gpu/matrix.js';
 import { CONVERTING, judge, makeProduct, runTrial, tryChild } from '../../ts/gpu/selftest.js';
@@ -74,6 +74,7 @@ describe('the shape', () => {
     expect(listedPath(flexible, 'khr', { VKPN_TILE: '16x16x16' })).toEqual({ shape: { m: 16, n: 16, k: 16 } });
     for (const [info, tile] of [[small, '16x16x16'], [flexible, '12x8x8'], [flexible, '64x16x16'], [flexible, '16'], [gpu(nvidia), '8x8x8']] as const)
       expect(listedPath(info, 'khr', { VKPN_TILE: tile })).toEqual({ why: expect.stringContaining(`VKPN_TILE is ${tile}`) });
+    expect(listedPath(small, 'khr', { VKPN_TILE: '16x16x16' })).toEqual({ why: expect.stringMatching(/; it offers 8x8x8$/) });
   });
 });
 
@@ -104,9 +105,9 @@ describe('the path', () => {
   test.each(['khr', 'nv', 'plain'])('%s is taken where asked for', (name) => expect(choose(both, name)).toEqual([name, []]));
 
   test('what the device lacks or gets wrong is refused, with what there is: never replaced', () => {
-    const error = (info: DeviceInfo, asked: string, tested = listed): GpuError => {
+    const error = (info: DeviceInfo, asked: string, tested = listed, tile = false): GpuError => {
       try {
-        choosePath(info, asked, () => undefined, tested);
+        choosePath(info, asked, () => undefined, tested, tile);
       } catch (e) {
         return e as GpuError;
       }
@@ -116,6 +117,8 @@ describe('the path', () => {
     expect([lacking.code, lacking.exitCode]).toEqual(['NO_PATH', 2]);
     expect(lacking.format()).toBe('Testor 3000 has no path nv: the device has no VK_NV_cooperative_matrix\n  there is: khr, plain; auto takes the fastest');
     expect(error(both, 'khr', broken('khr')).format()).toMatch(/no path khr: 16x16x16 is listed, but wrong\n {2}there is: nv, plain/);
+    const shapeless = (info: DeviceInfo, path: 'khr' | 'nv'): PathState => listedPath(info, path, { VKPN_TILE: '8x8x8' });
+    expect(error(both, 'auto', shapeless, true).format()).toMatch(/no path with this shape: VKPN_TILE is 8x8x8, .*KHR.*; it offers 16x8x8, 16x16x16, 16x8x16; VKPN_TILE is 8x8x8, .*NV.*\n {2}there is: plain/);
     expect(error({ ...gpu([]), type: 'cpu' }, 'khr').hint).toBe('there is: plain; auto takes the fastest');
   });
 
@@ -238,6 +241,8 @@ describe('the plain path', () => {
     expect(variant(cpu)).toEqual([tiled, 'plain.rolled', tiled]);
     process.env['VKPN_PLAIN'] = 'rows';
     expect(variant(withShared(49152))).toEqual([rows, rows, rows]);
+    process.env['VKPN_PLAIN'] = 'tile';
+    expect(() => variant(withShared(49152))).toThrow(new InputError('BAD_VARIABLE', 'VKPN_PLAIN can\'t be "tile"'));
   });
 
   test('inference leaves room for what its kernel needs besides', () => {

@@ -22,7 +22,7 @@ export type PathState = { shape: TileShape; note?: string } | { why: string; wro
 const extensions = { khr: 'VK_KHR_cooperative_matrix', nv: 'VK_NV_cooperative_matrix' } as const;
 const switches = { khr: 'VKPN_NO_KHR', nv: 'VKPN_NO_NV' } as const;
 
-export const shapeName = (s: TileShape): string => `${s.m}x${s.n}x${s.k}${s.halfSums ? ' with f16 sums' : ''}`;
+export const shapeName = (s: Pick<TileShape, 'm' | 'n' | 'k' | 'halfSums'>): string => `${s.m}x${s.n}x${s.k}${s.halfSums ? ' with f16 sums' : ''}`;
 
 /** Kernels move rows of 8 channels, blocks of 32 and 16 outputs: a tile must divide those. */
 function isUsable(s: MatrixShape, sums: Sums): boolean {
@@ -64,7 +64,8 @@ export function listedPath(info: DeviceInfo, path: MatrixPath, env: NodeJS.Proce
   const sums: Sums[] = isSet('VKPN_F16_SUMS') ? ['f16'] : ['f32', 'f16'];
   const shape = asked === undefined ? bestShape(info.matrixShapes[path], sums) : askedShape(info, path, asked, sums);
   const product = `f16*f16+${sums.join(' or +')}`;
-  if (asked !== undefined && !shape) return { why: `VKPN_TILE is ${asked}, a shape that ${extensions[path]} does not offer here for ${product}` };
+  const offered = [...new Set(info.matrixShapes[path].filter((s) => sums.some((kind) => isUsable(s, kind))).map(shapeName))].join(', ') || 'none that the kernels use';
+  if (asked !== undefined && !shape) return { why: `VKPN_TILE is ${asked}, a shape that ${extensions[path]} does not offer here for ${product}; it offers ${offered}` };
   return shape ? { shape } : { why: `${extensions[path]} lists no ${product} shape of up to 32x16x16 for a subgroup` };
 }
 

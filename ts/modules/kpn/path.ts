@@ -1,7 +1,7 @@
 // Which shader path the layers take (KHR or NV cooperative matrices, or plain arithmetic), and what its kernels are built and
 // launched with: glsl/common/path.glsl, panel.glsl, kpn/mulw.comp.
 
-import { GpuError } from '../../errors.js';
+import { GpuError, InputError } from '../../errors.js';
 import { shapeName, testedPath, type MatrixPath, type PathName, type TileShape } from '../../gpu/matrix.js';
 import type { DeviceInfo } from '../../gpu/types.js';
 import type { NodeDesc } from '../../graph/types.js';
@@ -26,9 +26,10 @@ const ON_CPU = 'a driver for the CPU is no faster with matrices';
 
 /**
  * The path that `asked` means on a device. `auto`: KHR, else NV, where they pass the self-test; plain on CPU drivers. `warn` hears of a path that the device lists and gets wrong.
- * @throws GpuError NO_PATH where the path asked for isn't there
+ * `tile`: whether a shape is asked for, by VKPN_TILE: then `auto` does not put plain in its place on a GPU.
+ * @throws GpuError NO_PATH where the path or shape asked for isn't there
  */
-export function choosePath(info: DeviceInfo, asked: string, warn: (message: string) => void, tested = testedPath): LayerPath {
+export function choosePath(info: DeviceInfo, asked: string, warn: (message: string) => void, tested = testedPath, tile = process.env['VKPN_TILE'] !== undefined): LayerPath {
   if (asked === 'plain' || (asked === 'auto' && info.type === 'cpu')) return { name: 'plain' };
   const reasons: string[] = [];
   let poorer: LayerPath | undefined; // with sums in f16
@@ -44,14 +45,14 @@ export function choosePath(info: DeviceInfo, asked: string, warn: (message: stri
     if (asked === 'auto' && state.wrong) warn(`${info.name}, ${info.driverName} ${info.driverInfo}: path ${name} is left out, because ${state.why}`);
   }
   if (poorer) return poorer;
-  if (asked === 'auto') return { name: 'plain' };
+  if (asked === 'auto' && !tile) return { name: 'plain' };
   const there = ORDER.filter((name) => name !== asked && 'shape' in tested(info, name));
-  throw new GpuError('NO_PATH', `${info.name} has no path ${asked}: ${reasons.join('; ')}`, { hint: `there is: ${[...there, 'plain'].join(', ')}; auto takes the fastest` });
+  throw new GpuError('NO_PATH', `${info.name} has no path ${asked === 'auto' ? 'with this shape' : asked}: ${reasons.join('; ')}`, { hint: `there is: ${[...there, 'plain'].join(', ')}; auto takes the fastest` });
 }
 
 /** For people: what `auto` takes on a device, and why it passes each of the other paths over. */
 export function pathReport(info: DeviceInfo, tested = testedPath): { chosen: LayerPath; others: { path: PathName; why: string }[] } {
-  const chosen = choosePath(info, 'auto', () => undefined, tested);
+  const chosen = choosePath(info, 'auto', () => undefined, tested, false);
   const others = ORDER.filter((path) => path !== chosen.name).map((path) => {
     const state = tested(info, path);
     if ('why' in state) return { path, why: state.why };
@@ -140,8 +141,9 @@ type Pass = 'forward' | 'back' | 'dE/dw';
  */
 function tiles(path: LayerPath, info: DeviceInfo, width: number, pass: Pass): boolean {
   if (path.name !== 'plain' || path.f32) return false;
-  if (pass === 'back') return false;
   const asked = process.env['VKPN_PLAIN'];
+  if (asked !== undefined && asked !== 'tiled' && asked !== 'rows') throw new InputError('BAD_VARIABLE', `VKPN_PLAIN can't be "${asked}"`, { hint: 'it is tiled or rows' });
+  if (pass === 'back') return false;
   if (asked !== undefined) return asked === 'tiled';
   return info.type !== 'cpu' && (pass === 'dE/dw' || width <= 64);
 }
