@@ -100,6 +100,26 @@ test('scores are those of the reference model and the reference metrics, on the 
   });
 });
 
+test("--limits: what vkpn denoise lets a pixel change by, in standard deviations of its noise: 3 in luminance, 6 in a channel", () => {
+  const args = ['-w', 'w.lut', '--levels', 'low', '--crop', '40x30', 'set/a.pfm'];
+  const [limited, free] = [report('--limits', ...args), report(...args)].map((r) => r.mean[0]!.denoised[0]!);
+  const whole = scene(60, 44, 0);
+  const clean = { width: 40, height: 30, rgba: Float32Array.from({ length: 40 * 30 * 4 }, (_, i) => whole[4 * (Math.floor(i / 160) * 60) + (i % 160)]!) };
+  const noise = NAMED_LEVELS[0]!;
+  const given = addNoise(clean, noise, 1);
+  const result = forward(model, Float64Array.from(weights), image(given), noise)[0]!.O;
+  const L = [0.2627002, 0.6779981, 0.0593017];
+  for (let i = 0; i < 40 * 30; i++) {
+    const change = L.map((_, c) => result.data[result.channels * i + c]! - given.rgba[4 * i + c]!);
+    const variance = L.map((_, c) => (noise.a + 65535 * noise.b * Math.max(result.data[result.channels * i + c]!, given.rgba[4 * i + c]!, 0)) / 65535 ** 2);
+    const sum = (f: (c: number) => number): number => f(0) + f(1) + f(2);
+    const share = Math.min(1, (3 * Math.sqrt(sum((c) => L[c]! ** 2 * variance[c]!))) / Math.abs(sum((c) => L[c]! * change[c]!)), ...variance.map((v, c) => (6 * Math.sqrt(v)) / Math.abs(change[c]!)));
+    for (let c = 0; c < 3; c++) result.data[result.channels * i + c] = given.rgba[4 * i + c]! + share * change[c]!;
+  }
+  near(limited!, scoresOf(result, image(clean)), 0.02); // f16 within the network
+  expect(limited!.srgb.psnr).toBeGreaterThan(free!.srgb.psnr + 1); // random weights: without limits far off
+});
+
 test('the mean of decibels, columns by weights, natural order, every format, the same bytes twice', async () => {
   const png = await encodePicture(40, 30, scene(40, 30, 7), 'png', { primaries: 'sRGB', curve: 'sRGB', bits: 16 });
   writeFileSync(join(dir, 'c.png'), png);

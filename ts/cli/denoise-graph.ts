@@ -20,9 +20,11 @@ export interface GraphSettings {
 
 /**
  * Standard deviations of its noise that a pixel changes by at most, in luminance and in each channel: what is farther off is the picture (docs/denoise.md). Of raw values the
- * profile is each channel's; else channels may have noise of their own, of which the profile says the luminance's part.
+ * profile is each channel's; else channels may have noise of their own, of which the profile says the luminance's part. As parameters of kpn.
  */
-const limitsOf = ({ kind }: Job): { luminance: number; channel: number } => (kind === 'raw' ? { luminance: 2.5, channel: 2.5 } : { luminance: 3, channel: 6 });
+const limits = (luminance: number, channel: number): readonly string[] => [`limit:${luminance}`, `limit c:${channel}`];
+export const PICTURE_LIMITS = limits(3, 6);
+const RAW_LIMITS = limits(2.5, 2.5);
 
 const sinkOf: Record<OutputFormat, string> = { jpg: 'o-jpg', png16: 'o-png', tiff16: 'o-tif', pfm: 'o-pfm' };
 
@@ -42,7 +44,6 @@ function sink(job: Job, inst: string, file: string, from: string, s: GraphSettin
 /** The text of a graph file that denoises one picture. */
 export function denoiseGraph(job: Job, s: GraphSettings): string {
   const source = sourceModules[job.kind];
-  const limits = limitsOf(job);
   const lines = [
     'frames:1',
     `module:${source}:photo`,
@@ -55,8 +56,7 @@ export function denoiseGraph(job: Job, s: GraphSettings): string {
     'connect:i-lut:w:output:kpn:01:w',
     `param:kpn:01:noise a:${s.noise.a}`,
     `param:kpn:01:noise b:${s.noise.b}`,
-    `param:kpn:01:limit:${limits.luminance}`,
-    `param:kpn:01:limit c:${limits.channel}`,
+    ...(job.kind === 'raw' ? RAW_LIMITS : PICTURE_LIMITS).map((limit) => `param:kpn:01:${limit}`),
     ...(s.strength === 1 ? [] : [`param:kpn:01:strength:${s.strength}`]),
     ...(s.path === undefined ? [] : [`param:kpn:01:path:${s.path}`]),
     ...sink(job, 'out', job.output, 'kpn:01:output', s),

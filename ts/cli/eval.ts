@@ -13,6 +13,7 @@ import { evaluate, meanLevels, part, PROTOCOL_CROP, PROTOCOL_SEED, type Compared
 import type { RgbaPicture } from '../quality/metrics.js';
 import { NAMED_LEVELS, parseLevels, parseProfile, type NoiseLevel } from '../quality/noise.js';
 import { scoreTable } from '../quality/table.js';
+import { PICTURE_LIMITS } from './denoise-graph.js';
 import { Log } from './log.js';
 import { weightsFile } from './packaged-weights.js';
 import { deviceOptions, openDevice, wholeNumber, type CommonOptions } from './session.js';
@@ -24,6 +25,7 @@ interface EvalFlags extends CommonOptions {
   crop: string;
   seed: number;
   path?: string;
+  limits?: boolean;
   crops?: string;
   pictures?: boolean;
   json?: boolean;
@@ -59,6 +61,7 @@ export function register(program: Command): void {
     .option('--crop <WxH|none>', 'the part of a picture that counts, from its top left corner', `${PROTOCOL_CROP.width}x${PROTOCOL_CROP.height}`)
     .option('--seed <n>', 'of the noise', wholeNumber, PROTOCOL_SEED)
     .option('--path <name>', 'matrix path: auto, khr, nv, plain')
+    .option('--limits', 'no pixel may change by more than vkpn denoise lets it')
     .option('--crops <folder>', 'write PNG pictures there: noisy, denoised by each of the weights, clean, side by side')
     .option('--pictures', 'print every picture, not only the mean')
     .option('--json', 'for programs')
@@ -94,7 +97,7 @@ async function runEval(paths: readonly string[], flags: EvalFlags): Promise<void
     const { crops } = flags;
     const pictures = await evaluate({
       device, load: loadSpirv, files, weights, levels, crop, seed: flags.seed, warn,
-      params: flags.path === undefined ? [] : [`path:${flags.path}`],
+      params: [...(flags.path === undefined ? [] : [`path:${flags.path}`]), ...(flags.limits ? PICTURE_LIMITS : [])],
       onCase: crops === undefined ? undefined : async (found) => log.log('pipe', `wrote ${await writeCrops(crops, files, found)}`),
     });
     const means = meanLevels(pictures);
