@@ -1,7 +1,7 @@
 // npm run build [-- ts|native|shaders …] [--check]: everything from source into dist/ and build/, doing only what changed.
 // --check builds nothing and fails if dist/glsl is not what glsl/ says.
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { bin, root, run, since } from './run.mjs';
 
@@ -20,7 +20,21 @@ async function buildTs() {
   // tsc believes this file over its eyes.
   if (!existsSync(join('dist', 'root.js'))) rmSync(info, { force: true });
   const { code, output } = await run(bin('tsc'), ['-p', '.', '--incremental', '--tsBuildInfoFile', info, '--noEmitOnError', '--pretty', 'false'], { quiet: true });
-  return code === 0 ? '' : output;
+  return code === 0 ? joinModules() : output;
+}
+
+/** dist/vkpn.cjs: the command's modules, but not other packages, in one file. Node takes 1 ms and more to find and load a module, and there are more than a hundred. */
+async function joinModules() {
+  const { build } = await import('esbuild');
+  const file = join('dist', 'vkpn.cjs');
+  const { outputFiles, warnings } = await build({
+    entryPoints: [join('dist', 'cli', 'main.js')], outfile: file, write: false, bundle: true, packages: 'external', format: 'cjs', platform: 'node', target: 'node20', logLevel: 'silent',
+    define: { 'import.meta.url': 'moduleUrl' }, banner: { js: "const moduleUrl = require('node:url').pathToFileURL(__filename).href;" },
+  });
+  if (warnings.length > 0) return warnings.map((w) => `${w.location?.file ?? file}: ${w.text}`).join('\n');
+  writeFileSync(`${file}.new`, outputFiles[0].contents);
+  renameSync(`${file}.new`, file); // whole at all times: tests may be running
+  return '';
 }
 
 /** The addon, by cmake-js, to build/Release. */

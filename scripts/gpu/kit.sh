@@ -12,7 +12,7 @@ node scripts/bundle.mjs --folder-only
 cp -r bundle/*/lib "$T/lib"
 cp -rL node_modules "$T/node_modules"
 cd "$T/node_modules"
-rm -rf typescript eslint @eslint @eslint-community @typescript-eslint typescript-eslint cmake-js @types glslang-validator .cache .bin esquery ajv
+rm -rf typescript esbuild @esbuild eslint @eslint @eslint-community @typescript-eslint typescript-eslint cmake-js @types glslang-validator .cache .bin esquery ajv
 find . \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' -o -name '*.md' -o -name '*.flow' \) -delete
 cd "$T"
 tar c lib node_modules | xz -7 -T2 > "$archive"

@@ -1,13 +1,14 @@
 // JPEG, PNG and TIFF, bytes <-> linear rec2020 (SPEC sections 4 and 5: i-jpg, i-png, i-tif, o-jpg, o-png; primaries and curves).
 // sharp decodes and encodes code values only; all colour arithmetic is ours, in floating point, so nothing is clipped or rounded on the way.
 
-import sharp, { type Metadata } from 'sharp';
+import type { Metadata } from 'sharp';
 import { InputError } from '../errors.js';
 import { invertTable, lightTable, lightToCodes, type CodesToLight, type LightToCodes } from './codes.js';
 import { convertPrimaries, curve, decodeTable, invert, type Curve, type Primaries } from './colour.js';
 import { tagJpeg, tagPng, uprightExif } from './container.js';
 import { exifOfTiff } from './exif.js';
 import { isProfile, readProfile, writeProfile, type Profile } from './icc.js';
+import { sharp } from './sharp.js';
 import { encodeTiff, type PackStrip } from './tiff.js';
 
 export type PictureKind = 'jpeg' | 'png' | 'tiff';
@@ -48,9 +49,10 @@ const reason = (e: unknown): string => (typeof e === 'object' && e !== null && '
  * @throws InputError PICTURE_BROKEN, PICTURE_KIND, PICTURE_CMYK
  */
 export async function readPictureHeader(bytes: Uint8Array, kind: PictureKind, file: string): Promise<PictureHeader> {
+  const open = sharp();
   let meta: Metadata;
   try {
-    meta = await sharp(bytes).metadata();
+    meta = await open(bytes).metadata();
   } catch (e) {
     throw new InputError('PICTURE_BROKEN', `not a ${kinds[kind].name} file that can be read: ${reason(e)}`, { place: { file }, cause: e });
   }
@@ -75,7 +77,7 @@ interface Codes {
 
 /** The code values as they are in the file (`embedded`: taken through the profile to P3 with sRGB's curve, by libvips), upright, without alpha. */
 async function decodeCodes(bytes: Uint8Array, bits: 8 | 16, embedded: boolean, kind: PictureKind, file: string, onDecoding?: () => void): Promise<Codes> {
-  let image = sharp(bytes, { ignoreIcc: !embedded }).autoOrient().removeAlpha();
+  let image = sharp()(bytes, { ignoreIcc: !embedded }).autoOrient().removeAlpha();
   if (embedded) image = image.pipelineColourspace('rgb16');
   image = bits === 16 ? image.toColourspace('rgb16').raw({ depth: 'ushort' }) : image.toColourspace('srgb').raw({ depth: 'uchar' });
   const decoding = image.toBuffer({ resolveWithObject: true });
@@ -220,7 +222,7 @@ export function codesOfProfile(icc: Uint8Array, bits: 8 | 16): LightToCodes | un
 /** Writes rgb codes as a file of this kind, 8 or 16 bits by the array, tagged. */
 export async function encodeCodes(width: number, height: number, codes: Uint8Array | Uint16Array, kind: PictureKind, { quality = 95, ...tags }: FileOptions): Promise<Uint8Array> {
   if (kind === 'tiff') return encodeTiff(width, height, codes, tags);
-  const image = sharp(codes, { raw: { width, height, channels: 3 } }).toColourspace(codes.BYTES_PER_ELEMENT === 2 ? 'rgb16' : 'srgb');
+  const image = sharp()(codes, { raw: { width, height, channels: 3 } }).toColourspace(codes.BYTES_PER_ELEMENT === 2 ? 'rgb16' : 'srgb');
   if (kind === 'png') return tagPng(await image.png({ compressionLevel: pngLevel }).toBuffer(), tags);
   // Full chroma at high quality: the point of a denoiser is clean colour.
   const q = Math.max(1, Math.round(quality));

@@ -3,9 +3,8 @@
 import { readdir } from 'node:fs/promises';
 import { basename, extname, join, relative } from 'node:path';
 import { InputError, type Place } from '../errors.js';
+import { natural } from './natural.js';
 import { kindOfName } from './read.js';
-
-const natural = new Intl.Collator('en', { numeric: true }).compare;
 
 /**
  * All picture files under a folder, folders inside it included, by the endings of their names; in natural order (img2 before img10). What

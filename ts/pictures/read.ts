@@ -9,6 +9,7 @@ import { readShot } from '../formats/exif.js';
 import { decodePfm, requireFinite } from '../formats/pfm.js';
 import { decodePicture, type PictureKind } from '../formats/picture.js';
 import type { RawColour } from '../formats/raw.js';
+import { natural } from './natural.js';
 import { inWorker } from './pool.js';
 
 export interface PictureMeta {
@@ -82,7 +83,6 @@ export async function openPicture(path: string, warn: (message: string) => void 
   }
 }
 
-const natural = new Intl.Collator('en', { numeric: true }).compare;
 
 /**
  * The picture files among `paths`: files as they are, of folders what lies in them (not deeper) and can be read, in natural order (img2 before img10).

@@ -5,8 +5,8 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import type opentype from 'opentype.js';
-import sharp from 'sharp';
 import { decodePicture } from '../../formats/picture.js';
+import { sharp } from '../../formats/sharp.js';
 import type { DrawnPicture } from '../../graph/types.js';
 import { packageRoot } from '../../root.js';
 
@@ -106,7 +106,7 @@ export class Drawing {
   async render(): Promise<DrawnPicture> {
     const { width, height } = this;
     const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}"><rect width="100%" height="100%" fill="${css(paper)}"/>${this.shapes.join('')}</svg>`;
-    const png = await sharp(Buffer.from(svg)).composite(this.images).removeAlpha().png({ compressionLevel: 1 }).toBuffer();
+    const png = await sharp()(Buffer.from(svg)).composite(this.images).removeAlpha().png({ compressionLevel: 1 }).toBuffer();
     return decodePicture(png, 'png', 'a drawing', () => undefined);
   }
 }
