@@ -9,7 +9,6 @@
 #include "workers.h"
 
 #include <cstring>
-#include <thread>
 
 namespace vkpn {
 
@@ -18,43 +17,12 @@ namespace {
 /** Keeps the Vulkan instance between calls; and so drivers loaded, which is what takes time. */
 struct AddonData {
   std::shared_ptr<Instance> instance;
-  std::thread preparing;
-
-  /** Lets a thread load the drivers meanwhile. What goes wrong is the next call's to say: it tries again. */
-  void prepare() {
-    if (instance || preparing.joinable()) return;
-    preparing = std::thread([this] {
-      try {
-        instance = Instance::get();
-        instance->physicalDevices();
-      } catch (...) {
-        instance = nullptr;
-      }
-    });
-  }
-
-  void finish() {
-    if (preparing.joinable()) preparing.join();
-  }
-
-  AddonData() = default;
-  AddonData(const AddonData&) = delete;
-  AddonData(AddonData&&) = delete;
-  AddonData& operator=(const AddonData&) = delete;
-  AddonData& operator=(AddonData&&) = delete;
-  ~AddonData() { finish(); }
 };
 
 std::shared_ptr<Instance> instanceOf(Napi::Env env) {
   auto* data = env.GetInstanceData<AddonData>();
-  data->finish();
   if (!data->instance) data->instance = Instance::get();
   return data->instance;
-}
-
-Napi::Value prepare(const Napi::CallbackInfo& info) {
-  info.Env().GetInstanceData<AddonData>()->prepare();
-  return info.Env().Undefined();
 }
 
 std::string text(const Napi::Value& value) { return value.As<Napi::String>().Utf8Value(); }
@@ -82,6 +50,14 @@ Napi::Value listDevices(const Napi::CallbackInfo& info) {
 Napi::Value openDevice(const Napi::CallbackInfo& info) {
   return toHandle(info.Env(), Device::open(instanceOf(info.Env()), word(info[0])));
 }
+
+/** listDevices on a thread. */
+Napi::Value findDevices(const Napi::CallbackInfo& info) {
+  return startList(info.Env(), info.Env().GetInstanceData<AddonData>()->instance);
+}
+
+/** openDevice on a thread. */
+Napi::Value startDevice(const Napi::CallbackInfo& info) { return startOpen(info.Env(), word(info[0])); }
 
 Napi::Value closeDevice(const Napi::CallbackInfo& info) {
   fromHandle<Device>(info[0])->close();
@@ -228,9 +204,10 @@ void expose(Napi::Object exports, const char* name) {
 
 Napi::Object init(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(new AddonData);
-  expose<prepare>(exports, "prepare");
   expose<listDevices>(exports, "listDevices");
   expose<openDevice>(exports, "openDevice");
+  expose<findDevices>(exports, "findDevices");
+  expose<startDevice>(exports, "startDevice");
   expose<closeDevice>(exports, "closeDevice");
   expose<interrupt>(exports, "interrupt");
   expose<memory>(exports, "memory");

@@ -1,6 +1,7 @@
 // AsyncWorkers that settle a promise, with the error's code where they fail.
 #include "workers.h"
 
+#include "device_info.h"
 #include "handles.h"
 #include "js.h"
 
@@ -38,6 +39,37 @@ private:
   }
   Napi::Promise::Deferred deferred_;
   std::string code_ = "VULKAN";
+};
+
+class ListWorker : public Worker {
+public:
+  ListWorker(Napi::Env env, std::shared_ptr<Instance>& kept) : Worker(env), kept_(kept) {}
+
+private:
+  void work() override {
+    instance_ = Instance::get();
+    for (VkPhysicalDevice device : instance_->physicalDevices()) devices_.emplace_back(*instance_, device);
+  }
+  Napi::Value result(Napi::Env env) override {
+    kept_ = instance_;
+    Napi::Array list = Napi::Array::New(env, devices_.size());
+    for (uint32_t i = 0; i < devices_.size(); ++i) list.Set(i, deviceInfo(env, devices_[i], i));
+    return list;
+  }
+  std::shared_ptr<Instance>& kept_;
+  std::shared_ptr<Instance> instance_;
+  std::vector<PhysicalDevice> devices_;
+};
+
+class OpenWorker : public Worker {
+public:
+  OpenWorker(Napi::Env env, uint32_t index) : Worker(env), index_(index) {}
+
+private:
+  void work() override { device_ = Device::open(Instance::get(), index_); }
+  Napi::Value result(Napi::Env env) override { return toHandle(env, std::move(device_)); }
+  uint32_t index_;
+  std::shared_ptr<Device> device_;
 };
 
 class KernelWorker : public Worker {
@@ -109,6 +141,18 @@ private:
 };
 
 }  // namespace
+
+Napi::Promise startList(Napi::Env env, std::shared_ptr<Instance>& kept) {
+  auto* worker = new ListWorker(env, kept);  // deletes itself when done
+  worker->Queue();
+  return worker->promise();
+}
+
+Napi::Promise startOpen(Napi::Env env, uint32_t index) {
+  auto* worker = new OpenWorker(env, index);  // deletes itself when done
+  worker->Queue();
+  return worker->promise();
+}
 
 Napi::Promise startKernel(Napi::Env env, std::shared_ptr<Device> device, KernelDesc desc) {
   device->requireUsable();

@@ -1,4 +1,5 @@
-// What runs off the JavaScript thread: building a kernel, replaying a program, reading a buffer. Each owns what it uses.
+// What runs off the JavaScript thread: finding and opening devices, building a kernel, replaying a program, reading a buffer.
+// Each owns what it uses.
 #pragma once
 #include "program.h"
 
@@ -8,6 +9,13 @@
 #include <memory>
 
 namespace vkpn {
+
+/** Starts to load the drivers and ask for their devices; the promise resolves to an array of DeviceInfo, and `kept` then keeps
+ * the drivers loaded. */
+Napi::Promise startList(Napi::Env env, std::shared_ptr<Instance>& kept);
+
+/** Starts to open the index-th device; the promise resolves to its handle. */
+Napi::Promise startOpen(Napi::Env env, uint32_t index);
 
 /** Starts to build a kernel; the promise resolves to its handle. The device stays open until then. Throws CLOSED. */
 Napi::Promise startKernel(Napi::Env env, std::shared_ptr<Device> device, KernelDesc desc);

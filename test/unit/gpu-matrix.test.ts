@@ -4,7 +4,8 @@ import { existsSync, mkdtempSync, readdirSync, statSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { InputError, type GpuError } from '../../ts/errors.js';
 import { listDevices, openDevice } from '../../ts/gpu/index.js';
-import { bestShape, listedPath, shapeName, type PathState } from '../../ts/gpu/matrix.js';
+import { bestShape, firstTrial, listedPath, shapeName, testedPath, type PathState } from '../../ts/gpu/matrix.js';
+import { verdicts } from '../../ts/gpu/probe.js';
 import { CONVERTING, judge, makeProduct, runTrial, tryChild } from '../../ts/gpu/selftest.js';
 import type { ComponentType, DeviceInfo, MatrixShape } from '../../ts/gpu/types.js';
 import { describeDevice } from '../../ts/cli/devices.js';
@@ -289,6 +290,25 @@ describe('the self-test', () => {
     const verdict = tryChild(trial, script(name.replace(' ', '-'), text));
     if (expected === undefined) expect(verdict).toBeUndefined();
     else expect(verdict).toMatch(expected);
+  });
+
+  // Of a device that this machine hasn't got: a child of its own could only fail.
+  test('made by the child that tried the drivers needs no child of its own', () => {
+    const kept = process.env.XDG_CACHE_HOME;
+    process.env.XDG_CACHE_HOME = join(scratch, 'verdicts-of-the-probe');
+    try {
+      const info = gpu(nvidia, nvidia, { index: 99 });
+      const first = firstTrial(info)!;
+      expect(first).toEqual({ path: 'khr', tile: { m: 16, n: 16, k: 16 } });
+      expect(firstTrial(gpu([]))).toBeUndefined();
+      verdicts.push({ index: 99, ...first, wrong: 'element 3 of its product is 1, not 2' }, { index: 99, path: 'nv', tile: first.tile, wrong: null });
+      expect(testedPath(info, 'khr')).toEqual({ why: '16x16x16 is listed, but element 3 of its product is 1, not 2', wrong: true });
+      expect(testedPath(info, 'nv')).toEqual({ shape: first.tile });
+    } finally {
+      if (kept === undefined) delete process.env.XDG_CACHE_HOME;
+      else process.env.XDG_CACHE_HOME = kept;
+      verdicts.length = 0;
+    }
   });
 
   test('of f16 sums: whole numbers, exact there', () => {

@@ -80,6 +80,41 @@ describe('a driver that', () => {
   });
 });
 
+describe('beside other work', () => {
+  const start = 'gpu.prepareDevices(); const device = await gpu.startDevice({ index: 0 }); console.log(JSON.stringify({ message: device.info.name })); device.close()';
+
+  test.each([
+    ['aborts when it is loaded', 'SIGABRT', '#include <stdlib.h>\n__attribute__((constructor)) static void start(void) { abort(); }'],
+    ['exits the process', 'exit code 3', '#include <unistd.h>\n__attribute__((constructor)) static void start(void) { _exit(3); }'],
+    ['exits it with success', 'ended', '#include <unistd.h>\n__attribute__((constructor)) static void start(void) { _exit(0); }'],
+  ])('a driver that %s is named', (name, how, code) => {
+    const env = only(driver(`meanwhile-${name.replaceAll(' ', '-')}`, code));
+    const error = thrownBy(start, env);
+    expect(error).toMatchObject({ code: 'DRIVER_CRASH', exitCode: 4 });
+    expect(error.message).toContain(env.VK_DRIVER_FILES);
+    expect(error.message).toContain(how);
+    expect(existsSync(join(env.XDG_CACHE_HOME!, 'vkpn'))).toBe(false);
+  });
+
+  test('what is missing is told', () => {
+    expect(thrownBy(start, only(join(scratch, 'missing.json'))).code).toBe('NO_DEVICE');
+    expect(thrownBy(start, { VKPN_VULKAN_LIBRARY: join(scratch, 'nothing.so'), XDG_CACHE_HOME: emptyCache() }).code).toBe('NO_LOADER');
+  });
+
+  test('a device opens, and the trial is not repeated', () => {
+    const cache = emptyCache();
+    const log = join(scratch, 'starts');
+    // Each process that loads this says so: the command itself and the one trial.
+    const counting = `import fs from 'node:fs'; fs.appendFileSync(${JSON.stringify(log)}, 'process\\n');`;
+    const env = { XDG_CACHE_HOME: cache, NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(counting)}` };
+    const processes = (): number => readFileSync(log, 'utf8').split('\n').length - 1;
+    const first = runScript(start, env);
+    expect([first.status, first.stderr, processes()]).toEqual([0, '', 2]);
+    expect(runScript(start, env).stdout).toBe(first.stdout);
+    expect(processes()).toBe(3);
+  });
+});
+
 describe('the probe', () => {
   test('is not repeated while nothing changes, and its result is no device list', () => {
     const cache = emptyCache();

@@ -19,7 +19,7 @@ import type { Watch } from '../quality/watch.js';
 import { checkpointOptions, declareCliOptions, OutputOptions, type CliOptions } from './cli-options.js';
 import { Log } from './log.js';
 import { ProgressLine, short } from './progress.js';
-import { findDevice, openDevice } from './session.js';
+import { findDevice, startDevice } from './session.js';
 import { StopSignal } from './stop.js';
 import { openWatch, watched } from './watching.js';
 
@@ -63,7 +63,10 @@ export async function runSource(source: GraphSource, options: CliOptions, log: L
   const stop = new StopSignal((message) => {
     say(message);
   });
-  const opened: { device?: Device } = {};
+  // Meanwhile the graph is read and checked; what is wrong with that is told first.
+  const opening = startDevice(options, log);
+  opening.catch(() => undefined);
+  let device: Device | undefined;
   const warn = (message: string): void => {
     progress?.clear();
     log.warn(message);
@@ -93,7 +96,7 @@ export async function runSource(source: GraphSource, options: CliOptions, log: L
       onPlan: (plan) => log.log('pipe', `${plan.steps.length} steps and ${plan.barriers.size} barriers a frame`),
       ...more,
     };
-    const summary = await runGraph({ ...source, ...watched(hooks, watch), device: () => (opened.device = openDevice(options, log)), loadSpirv });
+    const summary = await runGraph({ ...source, ...watched(hooks, watch), device: async () => (device = await opening), loadSpirv });
     progress?.stop();
     report(summary, log);
     for (const line of watch?.summary() ?? []) log.log('cli', line);
@@ -104,8 +107,9 @@ export async function runSource(source: GraphSource, options: CliOptions, log: L
     progress?.stop();
     stop.release();
     await watch?.close();
-    for (const message of opened.device?.validationMessages() ?? []) log.warn(`validation: ${message}`);
-    opened.device?.close();
+    for (const message of device?.validationMessages() ?? []) log.warn(`validation: ${message}`);
+    if (device) device.close();
+    else void opening.then((unused) => unused.close(), () => undefined);
   }
 }
 

@@ -16,7 +16,7 @@ import { FileProgress } from './denoise-progress.js';
 import { Log } from './log.js';
 import { weightsFile } from './packaged-weights.js';
 import { short } from './progress.js';
-import { deviceOptions, openDeviceInSteps, type CommonOptions } from './session.js';
+import { deviceOptions, startDevice, type CommonOptions } from './session.js';
 import { StopSignal } from './stop.js';
 
 interface DenoiseOptions extends CommonOptions, TileOptions {
@@ -145,7 +145,7 @@ async function denoise(jobs: readonly Job[], how: Omit<PrepareOptions, 'warn'>, 
   try {
     await denoiseAll({
       ...how, jobs, loadSpirv, registry: modules, signal: stop.signal, timestamps: log.has('perf'), tile: options.tile, memory: options.memory,
-      device: () => (opening ??= openDeviceInSteps(options, log)),
+      device: () => (opening ??= startDevice(options, log)),
       warn: (message) => say(() => log.warn(message)),
       onStage: (i, stage, part) => progress.stage(i, stage, part),
       onDone,

@@ -1,8 +1,7 @@
 // What every command that works on a device shares: its options, and opening the device that is meant.
 
-import { setImmediate } from 'node:timers/promises';
 import { InvalidArgumentError, type Command } from 'commander';
-import { listDevices, openDevice as openIndex, type Device, type DeviceInfo } from '../gpu/index.js';
+import { findDevices, listDevices, openDevice as openIndex, startDevice as startIndex, type Device, type DeviceInfo } from '../gpu/index.js';
 import { chooseDevice } from './device-choice.js';
 import { channels, type Log } from './log.js';
 
@@ -29,20 +28,20 @@ export function wholeNumber(text: string): number {
 }
 
 /** The device that the options mean. Throws GpuError NO_LOADER, NO_DEVICE, …, InputError NO_SUCH_DEVICE. */
-export function findDevice(options: CommonOptions, log: Log): DeviceInfo {
-  const info = chooseDevice(listDevices(), { name: options.device, id: options.deviceId });
+export const findDevice = (options: CommonOptions, log: Log): DeviceInfo => choose(listDevices(), options, log);
+
+function choose(devices: readonly DeviceInfo[], options: CommonOptions, log: Log): DeviceInfo {
+  const info = chooseDevice(devices, { name: options.device, id: options.deviceId });
   log.log('qvk', `device ${info.index}: ${info.name} (${info.type}), ${info.driverName} ${info.driverInfo}, Vulkan ${info.apiVersion}`);
   return info;
-}
-
-/** openDevice, in steps between which other work gets its turn. */
-export async function openDeviceInSteps(options: CommonOptions, log: Log): Promise<Device> {
-  const { index } = findDevice(options, log);
-  await setImmediate();
-  return openIndex({ index });
 }
 
 /** Opens it. The caller closes it. */
 export function openDevice(options: CommonOptions, log: Log): Device {
   return openIndex({ index: findDevice(options, log).index });
+}
+
+/** The same by a thread, while other work goes on. */
+export async function startDevice(options: CommonOptions, log: Log): Promise<Device> {
+  return startIndex({ index: choose(await findDevices(), options, log).index });
 }

@@ -22,7 +22,7 @@ import { interval, watchOptions, type CliOptions } from './cli-options.js';
 import { findRate, rangeTable } from './find-lr.js';
 import { Log } from './log.js';
 import { duration, short } from './progress.js';
-import { deviceOptions, openDevice, wholeNumber, type CommonOptions } from './session.js';
+import { deviceOptions, startDevice, wholeNumber, type CommonOptions } from './session.js';
 import { StopSignal } from './stop.js';
 import { DEFAULTS, holdoutOf, presetNames, trainGraph, type TrainNoise, type TrainSettings } from './train-graph.js';
 
@@ -230,7 +230,7 @@ function sourceOf(settings: TrainSettings, config: readonly string[], log: Log):
 
 async function findLr(options: TrainOptions, source: GraphSource, log: Log): Promise<number> {
   const stop = new StopSignal(() => undefined);
-  const device = openDevice(options, log);
+  const device = await startDevice(options, log);
   try {
     const found = await findRate(source, device, stop.signal);
     if (!found) return stop.code ?? 130;
@@ -261,7 +261,7 @@ async function framesFor(minutes: number, options: TrainOptions, source: GraphSo
   const begin = performance.now();
   const controller = new AbortController();
   const stop = new StopSignal(() => undefined);
-  const device = openDevice(options, log);
+  const device = await startDevice(options, log);
   let first: { done: number; at: number } | undefined;
   let rate = 0;
   let started = 0;

@@ -3,19 +3,28 @@ import { GpuError } from '../errors.js';
 import { BufferImpl } from './buffer.js';
 import { isInteger, require_ } from './check.js';
 import { KernelImpl, kernelKey, toNativeKernel } from './kernel.js';
-import { gpuCall, native, toGpuError, type DeviceHandle, type KernelHandle, type Native, type NativeDeviceInfo } from './native.js';
+import { addonPath, gpuCall, gpuWait, native, type DeviceHandle, type KernelHandle, type Native, type NativeDeviceInfo } from './native.js';
 import { PipelineCache } from './pipeline-cache.js';
+import { probeMeanwhile } from './probe.js';
 import { ProgramImpl, toNativeOps } from './program.js';
 import { Queue } from './queue.js';
 import type { Device, DeviceInfo, DeviceOptions, GpuBuffer, Kernel, KernelDesc, Op, Program } from './types.js';
 
+let finding: Promise<NativeDeviceInfo[]> | undefined;
+/** When the child that tries the drivers is done with its self-test as well. */
+let tested: Promise<void> | undefined;
+
+async function find(): Promise<NativeDeviceInfo[]> {
+  const trial = probeMeanwhile(addonPath());
+  tested = trial?.ended;
+  await trial?.opened;
+  return native().findDevices();
+}
+
 /** Has the drivers loaded by a thread, for a program that will ask for devices soon. What is wrong is told by what asks. */
 export function prepareDevices(): void {
-  try {
-    native().prepare();
-  } catch {
-    // listDevices throws the same
-  }
+  finding ??= find();
+  finding.catch(() => undefined);
 }
 
 /**
@@ -26,23 +35,46 @@ export function listDevices(): DeviceInfo[] {
   return listNative();
 }
 
+/** The same by a thread, while other work goes on. */
+export async function findDevices(): Promise<DeviceInfo[]> {
+  return findNative();
+}
+
 function listNative(): NativeDeviceInfo[] {
-  const devices = gpuCall(() => native().listDevices());
+  return some(gpuCall(() => native().listDevices()));
+}
+
+async function findNative(): Promise<NativeDeviceInfo[]> {
+  finding ??= find();
+  return some(await gpuWait(finding));
+}
+
+function some(devices: NativeDeviceInfo[]): NativeDeviceInfo[] {
   if (devices.length > 0) return devices;
   throw gpuCall((): GpuError => new GpuError('NO_DEVICE', 'no driver offers a device with Vulkan 1.1 or later'));
+}
+
+function deviceOf(devices: readonly NativeDeviceInfo[], index: number): NativeDeviceInfo {
+  const info = devices[index];
+  if (info !== undefined) return info;
+  throw new GpuError('NO_SUCH_DEVICE', `there is no device ${index}; there are ${devices.map((d) => `${d.index}: ${d.name}`).join(', ')}`);
 }
 
 /**
  * Opens a device.
  * @throws GpuError as listDevices, and NO_SUCH_DEVICE
  */
-export function openDevice(options: DeviceOptions): Device {
-  const devices = listNative();
-  const info = devices[options.index];
-  if (info === undefined) {
-    throw new GpuError('NO_SUCH_DEVICE', `there is no device ${options.index}; there are ${devices.map((d) => `${d.index}: ${d.name}`).join(', ')}`);
-  }
-  return new DeviceImpl(native(), info, options.cacheDir);
+export function openDevice({ index, cacheDir }: DeviceOptions): Device {
+  const info = deviceOf(listNative(), index);
+  return new DeviceImpl(native(), info, gpuCall(() => native().openDevice(index)), cacheDir);
+}
+
+/** The same by a thread, while other work goes on; what tries the device's paths is done then as well. */
+export async function startDevice({ index, cacheDir }: DeviceOptions): Promise<Device> {
+  const info = deviceOf(await findNative(), index);
+  const handle = await gpuWait(native().startDevice(index));
+  await tested;
+  return new DeviceImpl(native(), info, handle, cacheDir);
 }
 
 /** Devices that are open. */
@@ -51,7 +83,6 @@ const open = new Set<DeviceImpl>();
 process.on('exit', () => open.forEach((device) => device.interrupt()));
 
 class DeviceImpl implements Device {
-  private readonly handle: DeviceHandle;
   private readonly queue = new Queue();
   private readonly kernels = new Map<string, KernelImpl>();
   /** By threads, as long as they take. */
@@ -62,9 +93,9 @@ class DeviceImpl implements Device {
   constructor(
     private readonly native: Native,
     readonly info: NativeDeviceInfo,
+    private readonly handle: DeviceHandle,
     cacheDir: string | null | undefined,
   ) {
-    this.handle = gpuCall(() => native.openDevice(info.index));
     this.pipelines = gpuCall(() => new PipelineCache(native, this.handle, info, cacheDir));
     open.add(this);
   }
@@ -90,9 +121,7 @@ class DeviceImpl implements Device {
     const key = kernelKey(nativeDesc);
     const known = this.kernels.get(key) ?? this.building.get(key);
     if (known) return known;
-    const made = gpuCall(() => this.native.buildKernel(this.handle, nativeDesc)).then((handle) => this.keep(key, desc, handle), (error: unknown) => {
-      throw toGpuError(error);
-    }).finally(() => this.building.delete(key));
+    const made = gpuWait(gpuCall(() => this.native.buildKernel(this.handle, nativeDesc))).then((handle) => this.keep(key, desc, handle)).finally(() => this.building.delete(key));
     this.building.set(key, made);
     return made;
   }

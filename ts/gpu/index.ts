@@ -1,4 +1,4 @@
 // What the program sees of the GPU: devices, buffers, kernels, programs (types.ts).
-export { listDevices, openDevice, prepareDevices } from './device.js';
+export { findDevices, listDevices, openDevice, prepareDevices, startDevice } from './device.js';
 export { loadSpirv } from './kernel.js';
 export type * from './types.js';

@@ -74,6 +74,12 @@ function listsConversions(info: DeviceInfo, path: MatrixPath, { n, k, halfSums }
   return path === 'khr' && n === k && !halfSums && info.features.nvCooperativeMatrix2?.conversions === true && (process.env.VKPN_NO_NV2 ?? '0') === '0';
 }
 
+/** The self-test that `testedPath` asks for first of path khr. */
+export function firstTrial(info: DeviceInfo): { path: string; tile: TileShape } | undefined {
+  const listed = listedPath(info, 'khr');
+  return 'why' in listed ? undefined : { path: listsConversions(info, 'khr', listed.shape) ? CONVERTING : 'khr', tile: listed.shape };
+}
+
 /** As `listedPath`, after products of that shape were run in a child process and found right (a verdict that is kept for a week). */
 export function testedPath(info: DeviceInfo, path: MatrixPath): PathState {
   const listed = listedPath(info, path);

@@ -55,9 +55,10 @@ export interface NativeKernelDesc {
 }
 
 export interface Native {
-  prepare(): void;
   listDevices(): NativeDeviceInfo[];
+  findDevices(): Promise<NativeDeviceInfo[]>;
   openDevice(index: number): DeviceHandle;
+  startDevice(index: number): Promise<DeviceHandle>;
   closeDevice(device: DeviceHandle): void;
   interrupt(device: DeviceHandle): void;
   memory(device: DeviceHandle): { budget: number; usage: number };
@@ -105,7 +106,26 @@ export function gpuCall<T>(body: () => T): T {
   }
 }
 
+/** Waits for the addon; what it rejects with arrives as GpuError. */
+export async function gpuWait<T>(promise: Promise<T>): Promise<T> {
+  try {
+    return await promise;
+  } catch (error) {
+    throw toGpuError(error);
+  }
+}
+
 let loaded: Native | undefined;
+
+/** Path of the addon's file. Throws GpuError NO_ADDON. */
+export function addonPath(): string {
+  const findAddon = createRequire(join(packageRoot, 'package.json'))('node-gyp-build') as { path(root: string): string };
+  try {
+    return findAddon.path(packageRoot);
+  } catch (cause) {
+    throw new GpuError('NO_ADDON', 'the GPU addon is not built', { cause, hint: "Run 'npm run build'." });
+  }
+}
 
 /**
  * The addon, loaded on the first call, after a child process has shown that it and the drivers survive that.
@@ -113,17 +133,10 @@ let loaded: Native | undefined;
  */
 export function native(): Native {
   if (loaded) return loaded;
-  const require = createRequire(join(packageRoot, 'package.json'));
-  const findAddon = require('node-gyp-build') as { path(root: string): string };
-  let path: string;
-  try {
-    path = findAddon.path(packageRoot);
-  } catch (cause) {
-    throw new GpuError('NO_ADDON', 'the GPU addon is not built', { cause, hint: "Run 'npm run build'." });
-  }
+  const path = addonPath();
   probe(path);
   try {
-    loaded = require(path) as Native;
+    loaded = createRequire(path)(path) as Native;
   } catch (cause) {
     throw new GpuError('NO_ADDON', `the GPU addon cannot be loaded: ${(cause as Error).message}`, {
       cause,

@@ -8,7 +8,7 @@ import { packageRoot } from '../root.js';
 import { CacheFile, sha256, userCacheDir } from './cache-dir.js';
 import { openDevice } from './device.js';
 import { loadSpirv } from './kernel.js';
-import { machineKey } from './probe.js';
+import { machineKey, verdicts } from './probe.js';
 import type { Device, DeviceInfo } from './types.js';
 
 const week = 7 * 24 * 3600 * 1000;
@@ -112,7 +112,8 @@ export function selfTest(info: DeviceInfo, path: string, tile: Tile): string | u
     known.set(key, undefined);
     return undefined;
   }
-  const failure = tryChild({ index: info.index, path, tile });
+  const early = verdicts.find((v) => v.index === info.index && v.path === path && JSON.stringify(v.tile) === JSON.stringify(tile));
+  const failure = early ? (early.wrong ?? undefined) : tryChild({ index: info.index, path, tile });
   if (failure === undefined) passed?.write(new Uint8Array(0));
   known.set(key, failure);
   return failure;

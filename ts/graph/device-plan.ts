@@ -39,7 +39,6 @@ export function shortage(plan: Plan, device: Device, share = 1): string | undefi
 
 export class DevicePlan implements FramePlan {
   private readonly memory = new Map<Slot, GpuBuffer>();
-  private readonly kernels = new Map<NodeDesc, Kernel>();
   program!: Program;
   /** For each op of the program its step; undefined for barriers. */
   readonly opSteps: (Step | undefined)[] = [];
@@ -47,21 +46,21 @@ export class DevicePlan implements FramePlan {
   private constructor(readonly plan: Plan) {}
 
   /**
-   * Allocates and compiles everything; undefined if `signal` came meanwhile: compiling may take long, so a thread does it, kernel by
-   * kernel. Rejects with GpuError OUT_OF_MEMORY before it allocates what can't fit.
+   * Allocates and compiles everything; undefined if `signal` came meanwhile: compiling may take long, so threads do it. Rejects with GpuError
+   * OUT_OF_MEMORY before it allocates what can't fit.
    */
   static async create(plan: Plan, device: Device, load: SpirvLoader, signal?: AbortSignal): Promise<DevicePlan | undefined> {
-    const made = new DevicePlan(plan);
     const short = shortage(plan, device);
     if (short !== undefined) throw new GpuError('OUT_OF_MEMORY', short, { hint: 'use smaller pictures or tiles, a smaller batch, or a device with more memory' });
+    const building = buildKernels(plan, device, load, signal);
+    building.catch(() => undefined); // thrown where it is awaited
+    const made = new DevicePlan(plan);
     try {
       for (const slot of plan.slots) made.memory.set(slot, device.buffer(slotName(slot), roundUp(slot.bytes, 16), slot.uniform ? { uniform: true } : {}));
-      for (const step of plan.steps) {
-        if (step.kind === 'node') made.kernels.set(step.desc, await buildKernel(device, step.desc, load));
-        if (signal?.aborted) return made.freeMemory();
-      }
       made.initialise();
-      made.program = device.program(made.ops(), 'frame');
+      const kernels = await building;
+      if (kernels === undefined) return made.freeMemory();
+      made.program = device.program(made.ops(kernels), 'frame');
       return made;
     } catch (error) {
       made.freeMemory();
@@ -91,7 +90,7 @@ export class DevicePlan implements FramePlan {
     }
   }
 
-  private ops(): Op[] {
+  private ops(kernels: ReadonlyMap<NodeDesc, Kernel>): Op[] {
     const ops: Op[] = [];
     const add = (op: Op, step?: Step): void => {
       ops.push(op);
@@ -101,7 +100,7 @@ export class DevicePlan implements FramePlan {
       if (this.plan.barriers.has(i)) add({ op: 'barrier' });
       if (step.kind === 'copy') return add({ op: 'copy', src: this.view(step.src), dst: this.view(step.dst), bytes: step.bytes }, step);
       const { desc } = step;
-      const kernel = this.kernels.get(desc);
+      const kernel = kernels.get(desc);
       if (kernel === undefined) throw new Error(`no kernel for ${stepName(step)}`);
       add({ op: 'dispatch', kernel, bindings: desc.uses.map((u) => this.view(u.buffer)), push: desc.push, groups: desc.groups, label: stepName(step) }, step);
     });
@@ -153,24 +152,31 @@ export class DevicePlan implements FramePlan {
   }
 }
 
-function buildKernel(device: Device, desc: NodeDesc, load: SpirvLoader): Promise<Kernel> {
+/** Kernels that are compiled at a time: a GPU's driver compiles each on the thread that asks, a CPU's driver has all cores to itself. */
+const atOnce = (device: Device): number => (device.info.type === 'cpu' ? 1 : 16);
+
+/** Builds a plan's kernels, which a device keeps, on threads; the largest first, because the last one is waited for. Undefined if `signal` came meanwhile. */
+export async function buildKernels(plan: Plan, device: Device, load: SpirvLoader, signal?: AbortSignal): Promise<Map<NodeDesc, Kernel> | undefined> {
+  const kernels = new Map<NodeDesc, Kernel>();
+  const waiting = plan.steps.flatMap((step) => (step.kind === 'node' ? [{ desc: step.desc, spirv: load(step.desc.kernel, step.desc.variant) }] : []));
+  waiting.sort((a, b) => b.spirv.length - a.spirv.length);
+  const work = async (): Promise<void> => {
+    for (let next = waiting.shift(); next && !signal?.aborted; next = waiting.shift()) kernels.set(next.desc, await buildKernel(device, next.desc, next.spirv));
+  };
+  await Promise.all(Array.from({ length: atOnce(device) }, work));
+  return signal?.aborted ? undefined : kernels;
+}
+
+function buildKernel(device: Device, desc: NodeDesc, spirv: Uint8Array): Promise<Kernel> {
   return device.buildKernel({
     name: desc.variant === undefined ? desc.kernel : `${desc.kernel}.${desc.variant}`,
-    spirv: load(desc.kernel, desc.variant),
+    spirv,
     bindings: desc.uses.map((u) => u.kind ?? 'storage'),
     pushBytes: desc.push?.byteLength ?? 0,
     spec: desc.spec,
     subgroupSize: desc.subgroupSize,
     fullSubgroups: desc.fullSubgroups,
   });
-}
-
-/** Builds a plan's kernels, which a device keeps, on a thread. `signal` ends it early. */
-export async function buildKernels(plan: Plan, device: Device, load: SpirvLoader, signal?: AbortSignal): Promise<void> {
-  for (const step of plan.steps) {
-    if (signal?.aborted) return;
-    if (step.kind === 'node') await buildKernel(device, step.desc, load);
-  }
 }
 
 function slotName(slot: Slot): string {
