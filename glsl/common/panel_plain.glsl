@@ -36,7 +36,8 @@ void stageRows(uint base, uint rows) {
 
 void panelMul(uint base, uint rows) {
   vec4 result[QUADS];
-  [[unroll]] for (uint first = 0; first < rows; first += STAGE_ROWS) {
+  [[unroll]] for (uint turn = 0; turn < (rows + STAGE_ROWS - 1) / STAGE_ROWS; ++turn) {
+    uint first = turn * STAGE_ROWS;
     stageRows(base + first * WIDTH, min(STAGE_ROWS, rows - first));
     EACH_ROWS for (uint o = 0; o < min(STAGE_ROWS, rows - first) / 4; ++o) {
       vec4 sum = vec4(0);
@@ -56,7 +57,8 @@ void panelMul(uint base, uint rows) {
 void panelMulT(uint base, uint rows) {
   vec4 result[QUADS];
   [[unroll]] for (uint i = 0; i < QUADS; ++i) result[i] = vec4(0);
-  [[unroll]] for (uint first = 0; first < rows; first += STAGE_ROWS) {
+  [[unroll]] for (uint turn = 0; turn < (rows + STAGE_ROWS - 1) / STAGE_ROWS; ++turn) {
+    uint first = turn * STAGE_ROWS;
     stageRows(base + first * WIDTH, min(STAGE_ROWS, rows - first));
     EACH_ROWS for (uint o = 0; o < min(STAGE_ROWS, rows - first) / 4; ++o) {
       vec4 d = panel[first / 4 + o];
