@@ -18,7 +18,7 @@ const check = (t: Tensors): void => {
 };
 
 const options = { pyramid: CHOICES.pyramid, up: CHOICES.up } as const;
-const rows = combinations({ combine: CHOICES.combine, ...options, shape: [[1, 1, 2], [6, 1, 3], [2, 33, 2], [19, 34, 7]] } as const);
+const rows = combinations({ combine: CHOICES.combine, ...options, shape: [[1, 1, 2], [6, 1, 3], [19, 34, 5]] } as const);
 test.each(rows)('variant whole: %s', async (_, { combine, pyramid, up, shape: [width, height, levels] }) => {
   await testKernel(gpu.device, caseOf({ combine, pyramid, up, levels }, [width, height], 2, { params }), { label: /^rise$/, outputs, check });
 });
@@ -29,7 +29,7 @@ test.each(combinations({ combine: CHOICES.combine } as const))('%s: 7 levels of 
   await testKernel(gpu.device, c, { label: /^rise$/, outputs, check });
 });
 
-const guided = combinations({ combine: CHOICES.combine, ...options, shape: [[1, 1, 2], [7, 1, 3], [20, 17, 5]] } as const);
+const guided = combinations({ combine: CHOICES.combine, ...options, shape: [[7, 1, 2], [20, 17, 4]] } as const);
 test.each(guided)('variant guide: %s', async (_, { combine, pyramid, up, shape: [width, height, levels] }) => {
   const c = caseOf({ width: 64, context: 'guide', combine, pyramid, up, levels }, [width, height], 2, { params });
   await testKernel(gpu.device, c, { label: /^rise/, outputs: [...outputs, 'guide'], check: (t) => {
