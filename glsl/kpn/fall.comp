@@ -1,10 +1,12 @@
-// fall: what `dup` does with a dispatch for each level (SPEC 2), from level 1 on, for a whole tile in one workgroup; behind `rise`. An invocation
-// for each pixel of level 2.
-// -DPOST, of postdiff: and dE/dI, as `dup.part` and `dpost` make it: that workgroup of level 2 and the coarser ones, others of 16x16 pixels of level 0
-// or 1 each. Three levels or more, with -DPOST two.
-// Every sum has the order that it has in the kernels this stands for. Grid: (the coarse levels, then blocks of level 0, then of level 1; tile).
+// fall: what `dup` does with a dispatch for each level (SPEC 2), from level 1 on; behind `rise`. A workgroup for each level from 2 on of a tile, which goes
+// through those before it for itself, an invocation for each pixel of level 2.
+// -DPOST, of postdiff: and dE/dI, as `dup.part` and `dpost` make it. -DONLY_DK: and dE/dK, as `bck.dK` makes it; dE/dI is not stored.
+// With either: further workgroups for 16x16 pixels of level 0 or 1 each.
+// Every sum has the order that it has in the kernels this stands for. Grid: (level from 2 on, then blocks of level 0, then of level 1; tile).
 //! variant rest
 //! variant post -DPOST=1
+//! variant rest.dK -DONLY_DK=1
+//! variant post.dK -DPOST=1 -DONLY_DK=1
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -13,22 +15,40 @@
 #include "kpn/geometry.glsl"
 #include "kpn/pyramid.glsl"
 #include "kpn/combine.glsl"
+#include "kpn/state.glsl"
 
 layout(set = 0, binding = 1) restrict readonly buffer Filtered { vec4 filtered[]; };  // (pixel): I.rgb, I.a
 layout(set = 0, binding = 2) restrict buffer Gradient { vec4 gradient[]; };           // (pixel): dE/dO; of level 1 and I.a
-#ifdef POST
+#ifdef ONLY_DK
+layout(set = 0, binding = 3) restrict readonly buffer StateBuffer { State state; };
+layout(set = 0, binding = 4) restrict readonly buffer Image { QUAD imageQuad[]; };    // (pixel): what the kernel was applied to
+layout(set = 0, binding = 5) restrict readonly buffer Out { QUAD outQuad[]; };        // (pixel, OUTPUTS): K
+layout(set = 0, binding = 6) restrict readonly buffer Diff { vec4 diff[]; };          // (pixel): dO/dI.a
+layout(set = 0, binding = 7) restrict writeonly buffer DK { QUAD dKQuad[]; };             // (pixel, OUTPUTS): dE/dK, scaled
+#elif defined(POST)
 layout(set = 0, binding = 3) restrict writeonly buffer Result { vec4 dEdI[]; };       // (pixel): dE/dI.rgb
 #endif
 
 const uint LOCAL = gl_WorkGroupSize.x;
-#ifdef POST
 const int BLOCK = 8;                           // pixels of the coarser level, each way
+#ifdef POST
 const int MARGIN = PYRAMID == BOX ? 0 : 1;     // further ones that have a part in down^T
 const int MOST_WIDE = BLOCK + 2, MOST_FINE = 2 * MOST_WIDE + 4;
 const uint CHAIN = 7 * LOCAL, BLOCKS = 3 * (MOST_WIDE * MOST_WIDE + MOST_FINE * MOST_FINE);
 shared float kept[CHAIN > BLOCKS ? CHAIN : BLOCKS];
 #else
 shared float kept[4 * LOCAL];
+#endif
+
+// The pixel that is this invocation's, and its dE/dI.rgb.
+bool isMine = false;
+uint mine;
+vec3 fallen;
+
+#ifdef ONLY_DK
+#define DEDI(part, p) fallen
+#define PUT_DK(i, v) dKQuad[p * (OUTPUTS / 4) + (i)] = packQuad(v)
+#include "kpn/kernel_gradient.glsl"
 #endif
 
 // In `kept`: numbers of the i-th of `count` pixels, from `base` on.
@@ -52,52 +72,58 @@ vec3 downTransposedAt(ivec2 f, ivec2 fine, ivec2 coarse, int origin, int pitch, 
   }
   return sum;
 }
+#endif
 
+#if defined(POST) || defined(ONLY_DK)
 ivec2 blocksOf(uint level) { return (levelSize(level + 1) + BLOCK - 1) / BLOCK; }
 
-// dE/dI of a block of level 0 or 1, whose dE/dO is there.
+// A block of level 0 or 1, whose dE/dO is there.
 void block(uint n, uint level, uint tile) {
-  ivec2 blocks = blocksOf(level), coarse = levelSize(level + 1), fine = levelSize(level);
-  ivec2 first = BLOCK * ivec2(int(n) % blocks.x, int(n) / blocks.x) - MARGIN; // of the coarser level
+  uint t = gl_LocalInvocationIndex, base = levelBase(level, tile);
+  ivec2 blocks = blocksOf(level), fine = levelSize(level);
+  ivec2 first = BLOCK * ivec2(int(n) % blocks.x, int(n) / blocks.x); // of the coarser level
+  ivec2 own = ivec2(int(t) % (2 * BLOCK), int(t) / (2 * BLOCK)), f = 2 * first + own;
+  isMine = t < uint(4 * BLOCK * BLOCK) && all(lessThan(f, fine));
+  mine = base + uint(f.y * fine.x + f.x);
+#ifdef POST
+  ivec2 coarse = levelSize(level + 1);
+  bool coarsest = level + 1 == geo.levels; // taken as it is
+  first -= MARGIN;
   ivec2 corner = 2 * first - 2; // of the fine pixels that have a part
   const int wide = BLOCK + 2 * MARGIN, around = 2 * wide + 4;
   const uint area = uint(around * around), parts = 3 * area;
-  uint base = levelBase(level, tile);
-  bool coarsest = level + 1 == geo.levels; // taken as it is
-  for (uint k = gl_LocalInvocationIndex; k < area; k += LOCAL) {
-    ivec2 f = corner + ivec2(int(k) % around, int(k) / around);
-    if (any(lessThan(f, ivec2(0))) || any(greaterThanEqual(f, fine))) continue;
-    uint p = base + uint(f.y * fine.x + f.x);
+  for (uint k = t; k < area; k += LOCAL) {
+    ivec2 at = corner + ivec2(int(k) % around, int(k) / around);
+    if (any(lessThan(at, ivec2(0))) || any(greaterThanEqual(at, fine))) continue;
+    uint p = base + uint(at.y * fine.x + at.x);
     vec3 g = gradient[p].rgb;
     keep(0, area, k, coarsest ? g : throughI(g, filtered[p].a));
   }
   barrier();
-  for (uint k = gl_LocalInvocationIndex; k < uint(wide * wide) && !coarsest; k += LOCAL) {
-    ivec2 at = ivec2(int(k) % wide, int(k) / wide), c = first + at;
-    if (any(lessThan(c, ivec2(0))) || any(greaterThanEqual(c, coarse))) continue;
-    vec3 sum = vec3(0);
-    int from = 2 * at.y * around + 2 * at.x;
-    FOR_SPAN(c, coarse, fine, if (w != 0.0) sum += w * keptAt(0, area, uint(from + j * around + i));)
-    keep(parts, uint(wide * wide), k, sum);
+  if (t < uint(wide * wide) && !coarsest) {
+    ivec2 at = ivec2(int(t) % wide, int(t) / wide), c = first + at;
+    if (all(greaterThanEqual(c, ivec2(0))) && all(lessThan(c, coarse))) {
+      vec3 sum = vec3(0);
+      int from = 2 * at.y * around + 2 * at.x;
+      FOR_SPAN(c, coarse, fine, if (w != 0.0) sum += w * keptAt(0, area, uint(from + j * around + i));)
+      keep(parts, uint(wide * wide), t, sum);
+    }
   }
   barrier();
-  for (uint k = gl_LocalInvocationIndex; k < uint(4 * BLOCK * BLOCK); k += LOCAL) {
-    ivec2 own = ivec2(int(k) % (2 * BLOCK), int(k) / (2 * BLOCK)) + 2 * MARGIN, f = 2 * first + own;
-    if (any(greaterThanEqual(f, fine))) continue;
-    vec3 g = keptAt(0, area, uint((own.y + 2) * around + own.x + 2));
-    if (!coarsest) g -= downTransposedAt(f, fine, coarse, -(first.y * wide + first.x), wide, parts, uint(wide * wide));
-    dEdI[base + uint(f.y * fine.x + f.x)] = vec4(g, 0.0);
-  }
+  if (!isMine) return;
+  own += 2 * MARGIN + 2;
+  fallen = keptAt(0, area, uint(own.y * around + own.x));
+  if (!coarsest) fallen -= downTransposedAt(f, fine, coarse, -(first.y * wide + first.x), wide, parts, uint(wide * wide));
+#endif
 }
 #endif
 
-// Level 2 and the coarser ones.
-void chain(uint tile) {
+// dE/dO of level `level` from that of level 1, and what is made of it.
+void chain(uint level, uint tile) {
   uint t = gl_LocalInvocationIndex;
   ivec2 size = levelSize(2), fine = levelSize(1), c = ivec2(int(t) % size.x, int(t) / size.x);
-  bool inside = t < uint(size.x * size.y);
-  uint p = levelBase(2, tile) + t;
-  float alpha = inside ? filtered[p].a : 0.0;
+  bool inside = t < uint(size.x * size.y), last = level + 1 == geo.levels;
+  float alpha = inside && geo.levels > 3 ? filtered[levelBase(2, tile) + t].a : 0.0;
   vec3 g = vec3(0);
   if (inside) {
     uint base = levelBase(1, tile);
@@ -107,58 +133,62 @@ void chain(uint tile) {
       if (w != 0.0) g += w * throughUp(v.rgb, v.a);
     )
   }
-  for (uint i = 2;; ++i) {
-    if (inside) gradient[p] = vec4(g, 0.0);
-    if (i + 1 == geo.levels) break;
-    keep(0, LOCAL, t, g);
-    kept[3 * LOCAL + t] = alpha;
-    ivec2 wide = levelSize(i + 1), k = ivec2(int(t) % wide.x, int(t) / wide.x);
-    bool isNext = t < uint(wide.x * wide.y);
-    uint next = levelBase(i + 1, tile) + t;
-    float nextAlpha = isNext && i + 2 < geo.levels ? filtered[next].a : 0.0;
+  for (uint i = 2; i < level; ++i) {
+    if (inside) {
+      keep(0, LOCAL, t, g);
+      kept[3 * LOCAL + t] = alpha;
+    }
+    ivec2 wide = levelSize(i + 1);
+    c = ivec2(int(t) % wide.x, int(t) / wide.x);
+    inside = t < uint(wide.x * wide.y);
+    alpha = inside && i + 2 < geo.levels ? filtered[levelBase(i + 1, tile) + t].a : 0.0;
     barrier();
-    vec3 sum = vec3(0), part = vec3(0);
-    if (isNext) {
-      int corner = (2 * k.y - 2) * size.x + 2 * k.x - 2;
-      FOR_SPAN(k, wide, size,
-        if (w != 0.0) {
-          uint from = uint(corner + j * size.x + i);
-          vec3 v = keptAt(0, LOCAL, from);
-          float a = kept[3 * LOCAL + from];
-          sum += w * throughUp(v, a);
-          part += w * throughI(v, a);
-        }
+    g = vec3(0);
+    if (inside) {
+      int corner = (2 * c.y - 2) * size.x + 2 * c.x - 2;
+      FOR_SPAN(c, wide, size,
+        uint from = uint(corner + j * size.x + i);
+        if (w != 0.0) g += w * throughUp(keptAt(0, LOCAL, from), kept[3 * LOCAL + from]);
       )
     }
-#ifdef POST
-    if (isNext) keep(4 * LOCAL, LOCAL, t, part);
     barrier();
-    ivec2 f = ivec2(int(t) % size.x, int(t) / size.x);
-    if (inside) dEdI[p] = vec4(throughI(g, alpha) - downTransposedAt(f, size, wide, 0, wide.x, 4 * LOCAL, LOCAL), 0.0);
-#else
-    barrier();
-#endif
-    g = sum;
-    alpha = nextAlpha;
-    inside = isNext;
     size = wide;
-    p = next;
   }
+  mine = levelBase(level, tile) + t;
+  isMine = inside;
+  if (inside) gradient[mine] = vec4(g, 0.0);
 #ifdef POST
-  if (inside) dEdI[p] = vec4(g, 0.0); // the coarsest level is taken as it is
+  fallen = g; // the coarsest level is taken as it is
+  if (last) return;
+  fallen = throughI(g, alpha);
+  if (inside) keep(0, LOCAL, t, fallen);
+  barrier();
+  ivec2 wide = levelSize(level + 1), k = ivec2(int(t) % wide.x, int(t) / wide.x);
+  if (t < uint(wide.x * wide.y)) {
+    vec3 sum = vec3(0);
+    int corner = (2 * k.y - 2) * size.x + 2 * k.x - 2;
+    FOR_SPAN(k, wide, size, if (w != 0.0) sum += w * keptAt(0, LOCAL, uint(corner + j * size.x + i));)
+    keep(4 * LOCAL, LOCAL, t, sum);
+  }
+  barrier();
+  if (inside) fallen -= downTransposedAt(c, size, wide, 0, wide.x, 4 * LOCAL, LOCAL);
 #endif
 }
 
 void main() {
-  uint n = gl_WorkGroupID.x, tile = gl_WorkGroupID.y;
-#ifdef POST
-  if (n > 0) {
+  uint n = gl_WorkGroupID.x, tile = gl_WorkGroupID.y, coarse = max(geo.levels, 2u) - 2;
+  if (n < coarse) chain(n + 2, tile);
+#if defined(POST) || defined(ONLY_DK)
+  else {
     ivec2 blocks = blocksOf(0);
     uint finest = uint(blocks.x * blocks.y);
-    block(n <= finest ? n - 1 : n - 1 - finest, n <= finest ? 0 : 1, tile);
-    return;
+    n -= coarse;
+    block(n < finest ? n : n - finest, n < finest ? 0 : 1, tile);
   }
-  if (geo.levels < 3) return;
 #endif
-  chain(tile);
+#ifdef ONLY_DK
+  if (isMine) putKernelGradient(mine);
+#elif defined(POST)
+  if (isMine) dEdI[mine] = vec4(fallen, 0.0);
+#endif
 }

@@ -2,9 +2,10 @@
 import { CHOICES } from '../../ts/model/spec.js';
 import { useDevice } from '../unit/gpu-harness.js';
 import { batchOf, caseOf, without, type Batch } from './batch.js';
-import { nodesOf, runNodes } from './harness.js';
+import { nodesOf, runKernel, runNodes } from './harness.js';
 import { combinations } from './kernel-test.js';
-import { Tensors, checkDup, checkPost, onLevels } from './step-check.js';
+import { MATRIX_PATHS, onMatrices } from './paths.js';
+import { Tensors, checkBck, checkDup, checkPost, onLevels } from './step-check.js';
 import { bytesOf, geometryOfCase, values, type Snapshot, type StepCase } from './step-run.js';
 
 const gpu = useDevice();
@@ -36,6 +37,28 @@ test.each(rows)('variant rest: %s', async (_, { combine, pyramid, up, shape: [wi
 const postdiff = combinations({ ...options, shape: [[1, 1, 2], [2, 17, 2], [6, 1, 3], [3, 21, 4], [33, 19, 6]] } as const);
 test.each(postdiff)('variant post: %s', async (_, { pyramid, up, shape: [width, height, levels] }) => {
   await testFall(caseOf({ combine: 'postdiff', pyramid, up, levels }, [width, height], 2, { params }));
+});
+
+/** With dE/dK, where that has no place in bck: four layers are too many sums for it. As bck.dK makes it, to the bit, of dE/dI as above. */
+const withK = combinations({ combine: CHOICES.combine, pyramid: CHOICES.pyramid, shape: [[7, 1, 2], [37, 18, 4]] } as const);
+describe.each(MATRIX_PATHS)('variants rest.dK and post.dK, path %s', (path) => {
+  onMatrices.each(withK)('%s', async (_, { combine, pyramid, shape: [width, height, levels] }) => {
+    const c = caseOf({ combine, pyramid, up: 'bilinear', levels, layers: 4 }, [width, height], 2, { path, params: { ...params, gradient: 'fused' } });
+    const batch = batchOf(c);
+    const contents = risen(batch);
+    const [fall] = await nodesOf(gpu.device, c, /^fall$/);
+    expect(fall!.variant).toBe(combine === 'postdiff' ? 'post.dK' : 'rest.dK');
+    const joined = await runNodes(gpu.device, c, /^fall$/, contents);
+    const split = { ...c, params };
+    const apart = combine === 'postdiff' || levels > 2 ? await runNodes(gpu.device, split, /^fall$/, contents) : contents;
+    expect(joined.get('dEdO')).toEqual(apart.get('dEdO'));
+    const given = new Map([...batch.contents, ...apart, ['dEdA', joined.get('dK')!] as const]);
+    onLevels(checkBck, new Tensors({ ...c, model: { ...c.model, layers: 0 } }, given, batch.scale)); // then dEdA holds nothing but dE/dK
+    const [bck] = await nodesOf(gpu.device, { ...split, path: 'plain' }, /^bck$/);
+    const uses = bck!.uses.map((use) => (use.name === 'dEdA' ? { ...use, bytes: joined.get('dK')!.byteLength } : use));
+    const alone = await runKernel(gpu.device, { ...bck!, variant: 'dK', uses }, given);
+    expect(joined.get('dK')).toEqual(alone.get('dEdA'));
+  });
 });
 
 test('as many pixels as a workgroup has invocations', async () => {

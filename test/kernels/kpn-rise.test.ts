@@ -5,6 +5,7 @@ import { useDevice } from '../unit/gpu-harness.js';
 import { batchOf, caseOf, without } from './batch.js';
 import { nodesOf, runNodes } from './harness.js';
 import { combinations, testKernel } from './kernel-test.js';
+import { MATRIX_PATHS, onMatrices } from './paths.js';
 import { Tensors, checkDup, checkGuide, checkLoss, checkUp, onLevels } from './step-check.js';
 import { bytesOf, geometryOfCase, runSteps, values, type StepCase } from './step-run.js';
 
@@ -74,6 +75,14 @@ test.each(models)('a step by blocks is a step by levels: %p', async (model) => {
     expect(gradient(a)).toEqual(gradient(b));
     for (const name of ['O', 'dOdIa', 'output', 'dEdw', 'master', ...(model.combine === 'postdiff' ? ['dEdI'] : []), ...('context' in model ? ['guide'] : [])]) expect({ name, same: Buffer.compare(a.get(name)!, b.get(name)!) === 0 }).toEqual({ name, same: true });
   });
+});
+
+/** And with dE/dK from fall, where dE/dw is made in the pass back. */
+onMatrices.each(MATRIX_PATHS.flatMap((path) => CHOICES.combine.map((combine) => [path, combine] as const)))('path %s, %s: the same fused', async (path, combine) => {
+  const c: StepCase = caseOf({ combine, up: 'bilinear', levels: 5, layers: 4 }, [21, 18], 2, { path });
+  const [byBlock, byLevel] = await Promise.all(['block', 'level'].map(async (cascade) => runSteps(gpu.device, { ...c, params: { cascade, gradient: 'fused' } })));
+  expect(byBlock![0]!.get('dEdw')).toEqual(byLevel![0]!.get('dEdw'));
+  expect(values(byBlock![0]!.get('dEdw')!, 'f32').some((v) => v !== 0)).toBe(true);
 });
 
 test.each([

@@ -5,7 +5,7 @@ import type { DeviceInfo } from '../../gpu/types.js';
 import type { BuildContext, PlanBuffer } from '../../graph/types.js';
 import { partsOf, type ModelSpec } from '../../model/spec.js';
 import type { Geometry } from '../kpn/geometry.js';
-import { addCombining, addGuided, ceilDiv, needsDown, push, r, rw, w, type AddForward, type AddNode, type Combining, type Use } from '../kpn/nodes.js';
+import { addCombining, addGuided, ceilDiv, needsDown, push, r, rw, w, type AddForward, type AddNode, type Combining, type Grid, type Use } from '../kpn/nodes.js';
 
 export interface Cascade {
   node: AddNode;
@@ -32,8 +32,8 @@ const BLOCK = 8;
 /** Invocations and shared memory of a workgroup of glsl/kpn/rise.comp. */
 const RISE_LOCAL = 192;
 const RISE_BYTES = 16164;
-/** Of glsl/kpn/fall.comp: shared memory for an invocation. `post`: invocations and shared memory at least, for a block. */
-const FALL = { rest: { bytes: 16, local: 32, least: 0 }, post: { bytes: 28, local: 256, least: 8112 } } as const;
+/** Shared memory of glsl/kpn/fall.comp: for an invocation, and at least, for a block. */
+const FALL = { rest: { bytes: 16, least: 0 }, post: { bytes: 28, least: 8112 } } as const;
 
 /** Why `rise` and `fall` can't stand for the kernels that go level by level; undefined where they can. */
 export function whyNotByBlocks(m: ModelSpec, { name, limits }: DeviceInfo, f32: boolean): string | undefined {
@@ -74,40 +74,52 @@ export function addRising(c: Cascade, fwd: AddForward): void {
   addRise(c, 'rise', 'whole', 1);
 }
 
+/** What makes dE/dK of dE/dI in the same dispatch: what it reads, and where it goes. */
+export interface KernelGradient {
+  state: PlanBuffer;
+  image: PlanBuffer;
+  K: PlanBuffer;
+  dK: PlanBuffer;
+}
+
 /**
- * dE/dO of the other levels; under postdiff dE/dI.
- * @returns what bck takes as dE/dI, where that is not made of dE/dO pixel by pixel
+ * dE/dO of the other levels; under postdiff dE/dI; and dE/dK, where `kernel` is given and that can be in the same dispatch.
+ * @returns what bck takes as dE/dI, where that is not made of dE/dO pixel by pixel; and whether dE/dK is there
  */
-export function addFalling(c: Cascade): PlanBuffer {
+export function addFalling(c: Cascade, kernel?: KernelGradient): { dEdI: PlanBuffer; hasKernelGradient: boolean } {
   const { node, model: m, geometry: g, geo, gradient } = c;
-  const { filtered } = c.pass;
+  const { filtered, diff } = c.pass;
   const post = m.combine === 'postdiff';
   const bytes = g.pixels * 16 * partsOf(m);
+  const fall = fallOf(c, kernel !== undefined);
+  if (fall && kernel) {
+    node('fall', 'fall', post ? 'post.dK' : 'rest.dK', fall, [geo, r(filtered), rw(gradient), r(kernel.state), r(kernel.image), r(kernel.K), r(diff), w(kernel.dK)]);
+    return { dEdI: gradient, hasKernelGradient: true };
+  }
   const dEdI = post ? c.buffer('dEdI', bytes) : gradient;
-  if (c.byBlocks && (post || m.levels > 2)) {
-    const fall = fallOf(c, post);
-    if (fall.fits) {
-      node('fall', 'fall', post ? 'post' : 'rest', fall.grid, [geo, r(filtered), rw(gradient), ...(post ? [w(dEdI)] : [])]);
-      return dEdI;
-    }
+  const made = { dEdI, hasKernelGradient: false };
+  if (fall) {
+    node('fall', 'fall', post ? 'post' : 'rest', fall, [geo, r(filtered), rw(gradient), ...(post ? [w(dEdI)] : [])]);
+    return made;
   }
   const level = (i: number): number => g.levels[i]!.pixels;
   for (let i = c.byBlocks ? 1 : 0; i + 1 < m.levels; ++i) node(`dup ${i}`, 'dup', 'f32', level(i + 1), [geo, r(filtered), rw(gradient)], push(i));
-  if (!post) return dEdI;
+  if (!post) return made;
   const part = needsDown(m) ? c.buffer('up2T', bytes) : gradient; // a single level has no coarser one
   for (let i = 0; i + 1 < m.levels; ++i) node(`part ${i}`, 'dup', 'part', level(i + 1), [geo, r(filtered), r(gradient), w(part)], push(i));
   for (let i = 0; i < m.levels; ++i) node(`dpost ${i}`, 'dpost', undefined, level(i), [geo, r(filtered), r(gradient), r(part), w(dEdI)], push(i));
-  return dEdI;
+  return made;
 }
 
-/** The grid of `fall`, and whether the device has room for such workgroups. */
-function fallOf({ geometry: g, model: m, limits }: Cascade, post: boolean): { fits: boolean; grid: { groups: [number, number, number]; local: number } } {
-  const { bytes, local: fewest, least } = FALL[post ? 'post' : 'rest'];
+/** The grid of `fall`; undefined where there is nothing for it to do, or the device has no room for its workgroups. */
+function fallOf({ byBlocks, geometry: g, model: m, limits }: Cascade, makesKernelGradient: boolean): Grid | undefined {
+  const post = m.combine === 'postdiff';
+  const hasBlocks = post || makesKernelGradient;
+  if (!byBlocks || (!hasBlocks && m.levels < 3)) return undefined;
+  const { bytes, least } = FALL[post ? 'post' : 'rest'];
   const area = m.levels > 2 ? g.levels[2]!.width * g.levels[2]!.height : 0;
-  const local = Math.max(fewest, 32 * ceilDiv(area, 32));
-  const blocks = post ? [1, 2].reduce((sum, i) => sum + blocksOf(g, i)[0] * blocksOf(g, i)[1], 0) : 0;
-  return {
-    fits: local <= limits.maxComputeWorkGroupInvocations && Math.max(least, bytes * local) <= limits.maxComputeSharedMemorySize,
-    grid: { groups: [1 + blocks, g.tiles, 1], local },
-  };
+  const local = Math.max(hasBlocks ? 4 * BLOCK ** 2 : 0, 32 * ceilDiv(area, 32));
+  if (local > limits.maxComputeWorkGroupInvocations || Math.max(least, bytes * local) > limits.maxComputeSharedMemorySize) return undefined;
+  const blocks = hasBlocks ? [1, 2].reduce((sum, i) => sum + blocksOf(g, i)[0] * blocksOf(g, i)[1], 0) : 0;
+  return { groups: [m.levels - 2 + blocks, g.tiles, 1], local };
 }

@@ -197,12 +197,12 @@ export class KpnT implements ModuleInstance {
     addRising(cascade, fwd);
 
     // Backward.
-    const dEdI = addFalling(cascade);
+    const dK = made === 'apart' ? ctx.buffer('dK', g.pixels * outputsOf(m) * el) : undefined;
+    const { dEdI, hasKernelGradient } = addFalling(cascade, dK && { state: k.state, image, K: out, dK });
     const backward = [geo, r(k.state), r(image), layerWeights, r(act), r(out), r(filtered), r(diff), r(gradient), r(dEdI)];
     const partial = ctx.buffer('parts', sums * count * 4);
-    if (made === 'apart') {
-      const dK = ctx.buffer('dK', g.pixels * outputsOf(m) * el);
-      node('dK', 'bck', 'dK', g.pixels, [...backward, w(dK)]);
+    if (dK) {
+      if (!hasKernelGradient) node('dK', 'bck', 'dK', g.pixels, [...backward, w(dK)]);
       ctx.node({ label: 'bck', kernel: 'kpn/mlpbck', ...mulw, uses: [geo, layerWeights, r(act), r(dK), w(partial)] });
     } else if (made === 'within') ctx.node({ label: 'bck', kernel: 'kpn/bck', ...mulw, uses: [...backward, w(partial)] });
     else {
