@@ -17,8 +17,8 @@ jest.setTimeout(180_000);
 
 const gpu = useDevice();
 const quick: Omit<BenchOptions, 'device'> = {
-  paths: [{ name: 'plain' }], workloads: ['infer', 'train'], widths: [32], layers: 1, batches: [300], presets: ['classic'], tiles: [1],
-  size: { width: 40, height: 24 }, seconds: 0.005, seed: 3,
+  paths: [{ name: 'plain' }], workloads: ['infer', 'train'], widths: [32], layers: [1], batches: [300], presets: ['classic'], tiles: [1],
+  sizes: [{ width: 40, height: 24 }], seconds: 0.005, seed: 3,
 };
 
 function vkpn(...args: string[]): { status: number | null; stdout: string; stderr: string } {
@@ -47,12 +47,12 @@ test('--json: device, yardsticks, cases with times and shares', () => {
 });
 
 test('the table: a line a case, and what a CPU gets smaller', () => {
-  const { status, stdout } = vkpn('--paths', 'plain', '--workload', 'infer', '--widths', '32', '--layers', '1', '--batch', '300,301', '--seconds', '0.005');
+  const { status, stdout } = vkpn('--paths', 'plain', '--workload', 'infer', '--widths', '32', '--layers', '1,2', '--batch', '300,301', '--seconds', '0.005');
   expect(status).toBe(0);
   const lines = stdout.split('\n');
   if (gpu.device.info.type === 'cpu') expect(stdout).toMatch(/a CPU: smaller defaults of --presets, --tiles/);
-  const rows = lines.filter((line) => /^ {2}plain +32 +1 +30[01] /.test(line));
-  expect(rows).toHaveLength(2);
+  const rows = lines.filter((line) => /^ {2}plain +32 +[12] +30[01] /.test(line));
+  expect(rows).toHaveLength(4);
   expect(new Set([lines.find((line) => line.includes('median us'))!.length, ...rows.map((r) => r.length)]).size).toBe(1);
 });
 
@@ -61,8 +61,8 @@ test.each([
   [['--workload', 'infer,fly'], /--workload can't be "fly"/],
   [['--widths', '48'], /--widths can't be "48"/],
   [['--batch', '0'], /--batch can't be "0"/],
-  [['--layers', '9'], /--layers can't be 9/],
-  [['--size', '40'], /--size can't be "40"/],
+  [['--layers', '9'], /--layers can't be "9"/],
+  [['--size', '40x30,40'], /--size can't be "40"/],
   [['--seconds', 'never'], /--seconds can't be "never"/],
   [['--paths', 'nv'], /has no path nv/],
 ])('%j is refused', (args, words) => {

@@ -20,14 +20,14 @@ export interface BenchOptions {
   workloads: readonly Workload[];
   /** infer and train: W, H, pixels. */
   widths: readonly number[];
-  layers: number;
+  layers: readonly number[];
   batches: readonly number[];
   /** step and picture. */
   presets: readonly Preset[];
   /** step: tiles of 64x64. */
   tiles: readonly number[];
   /** picture. */
-  size: { width: number; height: number };
+  sizes: readonly { width: number; height: number }[];
   /** A measurement's, of each case. */
   seconds: number;
   /** Of all random data. */
@@ -128,11 +128,11 @@ class Bench {
 
   /** infer and train. */
   async measureLayers(): Promise<void> {
-    const { device, widths, layers, batches, workloads, paths, seed } = this.o;
+    const { device, widths, batches, workloads, paths, seed } = this.o;
     const mine = (['infer', 'train'] as const).filter((w) => workloads.includes(w));
     if (mine.length === 0) return;
-    for (const width of widths) {
-      this.stage(`W=${width}: the host's results`);
+    for (const [width, layers] of widths.flatMap((w) => this.o.layers.map((h) => [w, h] as const))) {
+      this.stage(`W=${width} H=${layers}: the host's results`);
       const network = new Network({ width, layers }, periodOf(width, layers), seed);
       for (const pixels of batches) {
         for (const workload of mine) {
@@ -155,7 +155,7 @@ class Bench {
   }
 
   private async measureRun(batch: MlpBatch, path: LayerPath, c: Case): Promise<void> {
-    this.stage(`${c.workload} ${c.path}, W=${c.width}, ${c.pixels} pixels`);
+    this.stage(`${c.workload} ${c.path}, W=${c.width} H=${c.layers}, ${c.pixels} pixels`);
     const train = c.workload === 'train';
     const run = batch.prepare(path, train);
     try {
@@ -194,8 +194,8 @@ class Bench {
   }
 
   async measurePictures(): Promise<void> {
-    const { device, presets, size, paths, seed, seconds } = this.o;
-    for (const preset of presets) {
+    const { device, presets, sizes, paths, seed, seconds } = this.o;
+    for (const [preset, size] of presets.flatMap((p) => sizes.map((s) => [p, s] as const))) {
       const m = PRESETS[preset];
       let want: readonly Float32Array[] | undefined;
       for (const path of ordered(paths)) {

@@ -17,7 +17,7 @@ interface BenchFlags extends CommonOptions {
   paths?: string;
   workload?: string;
   widths?: string;
-  layers?: number;
+  layers?: string;
   batch?: string;
   presets?: string;
   tiles?: string;
@@ -43,7 +43,8 @@ Examples:
   vkpn bench                                                what there is, in about a minute
   vkpn bench --workload infer,train --widths 64 --batch 1048576 --seconds 1
   vkpn bench --workload step --presets classic,wide --tiles 1,16,64
-  vkpn bench --workload picture --size 6000x4000
+  vkpn bench --workload picture --size 600x400,6000x4000
+  vkpn bench --workload train --widths 32,64 --layers 1,2,4,8 --batch 1048576
   vkpn bench --paths plain,khr --json > bench.json
 
 Exit codes: 0 measured; 1 a result was wrong; 2 wrong options, or a path that the device lacks; 3, 4 the device failed.`;
@@ -55,11 +56,11 @@ export function register(program: Command): void {
     .option('--paths <list>', 'of plain, khr, nv (default: all that the device has)')
     .option('--workload <list>', `of ${WORKLOADS.join(', ')} (default: infer,train,step)`)
     .option('--widths <list>', `of ${WIDTHS.join(', ')}, for infer and train (default: all; 32 on a CPU)`)
-    .option('--layers <n>', 'hidden layers, for infer and train (default: 6; 3 on a CPU)', wholeNumber)
+    .option('--layers <list>', `hidden layers, 1 to ${MAX_LAYERS}, for infer and train (default: 6; 3 on a CPU)`)
     .option('--batch <list>', 'pixels, for infer and train (default: 5376,65536,1048576; 5376 on a CPU)')
     .option('--presets <list>', `of ${Object.keys(PRESETS).join(', ')}, for step and picture (default: classic,wide; classic on a CPU)`)
     .option('--tiles <list>', 'tiles of 64x64 a training step (default: 1,16; 1 on a CPU)')
-    .option('--size <WxH>', 'of the picture (default: 6000x4000; 768x512 on a CPU)')
+    .option('--size <list>', 'of the picture, WxH (default: 6000x4000; 768x512 on a CPU)')
     .addOption(new Option('--seconds <s>', 'how long to repeat each measurement').default('0.2'))
     .option('--seed <n>', 'of the random data (default: another each time)', wholeNumber)
     .option('--json', 'for programs')
@@ -71,11 +72,11 @@ export function register(program: Command): void {
 interface Plan {
   workloads: Workload[];
   widths: number[];
-  layers: number;
+  layers: number[];
   batches: number[];
   presets: Preset[];
   tiles: number[];
-  size: { width: number; height: number };
+  sizes: { width: number; height: number }[];
   seconds: number;
 }
 
@@ -95,22 +96,23 @@ function count(most: number): (word: string) => number | undefined {
   return (word) => (/^\d{1,9}$/.test(word) && Number(word) >= 1 && Number(word) <= most ? Number(word) : undefined);
 }
 
+function sizeOf(word: string): { width: number; height: number } | undefined {
+  const [width = 0, height = 0] = /^\d{1,5}x\d{1,5}$/.test(word) ? word.split('x').map(Number) : [];
+  return width > 0 && height > 0 ? { width, height } : undefined;
+}
+
 /** Everything but the device. */
 function readFlags(flags: BenchFlags, cpu: boolean): Plan {
-  const size = /^(\d{1,5})x(\d{1,5})$/.exec(flags.size ?? (cpu ? '768x512' : '6000x4000'));
-  if (!size || Number(size[1]) < 1 || Number(size[2]) < 1) throw new InputError('CLI_BENCH', `--size can't be "${flags.size}"`, { hint: 'it is a width and a height, like 6000x4000' });
   const seconds = Number(flags.seconds);
   if (!(seconds >= 0.001 && seconds <= 600)) throw new InputError('CLI_BENCH', `--seconds can't be "${flags.seconds}"`, { hint: 'it is a number from 0.001 to 600' });
-  const layers = flags.layers ?? (cpu ? 3 : 6);
-  if (layers < 1 || layers > MAX_LAYERS) throw new InputError('CLI_BENCH', `--layers can't be ${layers}`, { hint: `there may be 1 to ${MAX_LAYERS} hidden layers` });
   return {
     workloads: among('--workload', flags.workload ?? 'infer,train,step', WORKLOADS),
     widths: list('--widths', flags.widths ?? (cpu ? '32' : WIDTHS.join()), (w) => WIDTHS.find((x) => String(x) === w), WIDTHS.join(', ')),
-    layers,
+    layers: list('--layers', flags.layers ?? (cpu ? '3' : '6'), count(MAX_LAYERS), `numbers of hidden layers, 1 to ${MAX_LAYERS}`),
     batches: list('--batch', flags.batch ?? (cpu ? '5376' : '5376,65536,1048576'), count(2 ** 26), 'numbers of pixels, up to 67108864'),
     presets: among('--presets', flags.presets ?? (cpu ? 'classic' : 'classic,wide'), Object.keys(PRESETS) as Preset[]),
     tiles: list('--tiles', flags.tiles ?? (cpu ? '1' : '1,16'), count(65536), 'numbers of tiles, up to 65536'),
-    size: { width: Number(size[1]), height: Number(size[2]) },
+    sizes: list('--size', flags.size ?? (cpu ? '768x512' : '6000x4000'), sizeOf, 'widths and heights, like 6000x4000'),
     seconds,
   };
 }
