@@ -26,10 +26,8 @@ uint packHalf(vec2 v) { return packHalf2x16(PACK_ROUNDS ? v : vec2(roundToHalf(v
 #endif
 uvec2 packHalf4(vec4 v) { return uvec2(packHalf(v.xy), packHalf(v.zw)); }
 
-#ifdef TILED
 vec4 roundToHalf4(vec4 v) { return vec4(roundToHalf(v.x), roundToHalf(v.y), roundToHalf(v.z), roundToHalf(v.w)); }
 // Of what is rounded.
 uvec2 packRounded4(vec4 v) { return uvec2(packHalf2x16(v.xy), packHalf2x16(v.zw)); }
-#endif
 
 #endif

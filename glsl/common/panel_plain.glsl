@@ -5,13 +5,15 @@
 // Unrolled, all of it: on llvmpipe before Mesa 24 a load of one address by all lanes is a scalar load only outside of loops,
 // and five times as fast; GPUs' compilers don't mind. With -DROLLED rows (four at a time) are a loop: compiled many times
 // faster, and on newer llvmpipe as fast. The sums are the same bits either way.
+const uint QUADS = WIDTH / 4;
 #ifdef ROLLED
 #define EACH_ROWS [[dont_unroll]]
+const uint SUMS = QUADS;
 #else
 #define EACH_ROWS [[unroll]]
+const uint SUMS = 2; // quads of w^T panel at a time: an H100's compiler used up the registers for all of them
 #endif
 
-const uint QUADS = WIDTH / 4;
 const uint STAGE_ROWS = WIDTH > 64 ? 4096 / WIDTH : WIDTH; // 16 KiB of rows at a time: all, but for W = 128
 const uint TURNS = 1;
 
@@ -60,15 +62,15 @@ void panelMulT(uint base, uint rows) {
   [[unroll]] for (uint turn = 0; turn < (rows + STAGE_ROWS - 1) / STAGE_ROWS; ++turn) {
     uint first = turn * STAGE_ROWS;
     stageRows(base + first * WIDTH, min(STAGE_ROWS, rows - first));
-    EACH_ROWS for (uint o = 0; o < min(STAGE_ROWS, rows - first) / 4; ++o) {
-      vec4 d = panel[first / 4 + o];
-      [[unroll]] for (uint i = 0; i < QUADS; ++i) {
-        uint at = o * WIDTH + i;
-        result[i] += stage[at] * d.x;
-        result[i] += stage[at + QUADS] * d.y;
-        result[i] += stage[at + 2 * QUADS] * d.z;
-        result[i] += stage[at + 3 * QUADS] * d.w;
+    [[unroll]] for (uint i = 0; i < QUADS; i += SUMS) {
+      vec4 sum[SUMS];
+      [[unroll]] for (uint j = 0; j < SUMS; ++j) sum[j] = result[i + j];
+      EACH_ROWS for (uint o = 0; o < min(STAGE_ROWS, rows - first) / 4; ++o) {
+        vec4 d = panel[first / 4 + o];
+        [[unroll]] for (uint c = 0; c < 4; ++c)
+          [[unroll]] for (uint j = 0; j < SUMS; ++j) sum[j] += stage[(4 * o + c) * QUADS + i + j] * d[c];
       }
+      [[unroll]] for (uint j = 0; j < SUMS; ++j) result[i + j] = sum[j];
     }
   }
   [[unroll]] for (uint i = 0; i < QUADS; ++i) panel[i] = result[i];
@@ -80,19 +82,19 @@ void panelLayerT(uint base, uint rows, uint gates) { panelMulT(base, rows); }
 #define PANEL_KEEP(store, first, channels) \
   [[unroll]] for (uint i = 0; i < (channels) / 4; ++i) { \
     panel[i] = stored(panel[i]); \
-    store(((first) + panelSelect(0)) * ((channels) / 4) + i, packQuad(panel[i])); \
+    store(((first) + panelSelect(0)) * ((channels) / 4) + i, packStored(panel[i])); \
   }
 
 #define PANEL_ACTIVATE(active, store, first) \
   [[unroll]] for (uint i = 0; i < QUADS; ++i) { \
     uint at = ((first) + panelSelect(0)) * QUADS + i; \
     panel[i] = stored(mix(SLOPE * panel[i], panel[i], active(panel[i], at))); \
-    store(at, packQuad(panel[i])); \
+    store(at, packStored(panel[i])); \
   }
 
 #define PANEL_GATE(gates, store, first) \
   [[unroll]] for (uint i = 0; i < QUADS; ++i) { \
     vec4 a = unpackQuad(PANEL_GATES[((gates) + panelSelect(0)) * QUADS + i]); \
     panel[i] = stored(mix(SLOPE * panel[i], panel[i], greaterThan(a, vec4(0)))); \
-    store(((first) + panelSelect(0)) * QUADS + i, packQuad(panel[i])); \
+    store(((first) + panelSelect(0)) * QUADS + i, packStored(panel[i])); \
   }

@@ -93,11 +93,7 @@ void panelMul(uint base, uint rows) {
   place(rows);
 }
 
-void panelLayer(uint base) {
-  multiply(base, WIDTH);
-  [[unroll]] for (uint i = 0; i < 16; ++i) sum[i] = roundToHalf4(mix(SLOPE * sum[i], sum[i], greaterThan(sum[i], vec4(0))));
-  place(WIDTH);
-}
+void panelLayer(uint base) { multiply(base, WIDTH); }
 
 // Neighbouring invocations move neighbouring words of the panel. What follows may read it, and write it after a barrier.
 #define EACH_WORD(channels, body) \
@@ -111,11 +107,20 @@ void panelLayer(uint base) {
 // The invocation of a pixel sees what others have stored of it.
 #define PANEL_KEEP(store, first, channels) \
   EACH_WORD(channels, \
-    slab[at] = roundToHalf4(slab[at]); \
-    if (p < PANEL_END) { store(((first) + p) * ((channels) / 4) + word, packRounded4(slab[at])); }) \
+    slab[at] = stored(slab[at]); \
+    if (p < PANEL_END) { store(((first) + p) * ((channels) / 4) + word, packStored(slab[at])); }) \
   groupMemoryBarrier(); \
   barrier();
 
-// panelLayer has applied it.
-#define PANEL_ACTIVATE(active, store, first) \
-  EACH_WORD(WIDTH, if (p < PANEL_END) { store(((first) + p) * QUADS + word, packRounded4(slab[at])); })
+// From registers, where neighbouring invocations have neighbouring words; what is rounded and stored takes the panel's place.
+#define PANEL_ACTIVATE(active, store, first) { \
+  uint quad = firstQuad(WIDTH), row = firstRow(WIDTH); \
+  [[unroll]] for (uint i = 0; i < 8; ++i) \
+    [[unroll]] for (uint j = 0; j < 2; ++j) { \
+      uint p = firstPixel() + row + i * STRIDE, at = ((first) + min(p, PANEL_END - 1)) * QUADS + quad + j * SIDE; \
+      vec4 v = sum[2 * i + j]; \
+      sum[2 * i + j] = stored(mix(SLOPE * v, v, active(v, at))); \
+      if (p < PANEL_END) { store(at, packStored(sum[2 * i + j])); } \
+    } \
+  place(WIDTH); \
+}

@@ -9,14 +9,21 @@
 #define QUAD uvec4
 vec4 unpackQuad(QUAD q) { return uintBitsToFloat(q); }
 QUAD packQuad(vec4 v) { return floatBitsToUint(v); }
+QUAD packStored(vec4 v) { return packQuad(v); }
 #else
 #define QUAD uvec2
 vec4 unpackQuad(QUAD q) { return vec4(unpackHalf2x16(q.x), unpackHalf2x16(q.y)); }
 QUAD packQuad(vec4 v) { return packHalf4(v); }
+// Of what `stored` gave: rounded once, not twice.
+QUAD packStored(vec4 v) { return packRounded4(v); }
 #endif
 
 // What a number becomes by being stored.
+#if defined(F32) || defined(PATH_KHR) || defined(PATH_NV)
 vec4 stored(vec4 v) { return unpackQuad(packQuad(v)); }
+#else
+vec4 stored(vec4 v) { return PACK_ROUNDS ? unpackQuad(packQuad(v)) : roundToHalf4(v); }
+#endif
 
 // GLSL's isnan and isinf may be optimised away where the compiler assumes finite numbers; bits may not.
 bool finite(float x) { return (floatBitsToUint(x) & 0x7f800000u) != 0x7f800000u; }

@@ -5,7 +5,7 @@ import { nodesOf, runKernel, runNodes } from './harness.js';
 import { testKernel } from './kernel-test.js';
 import { LAYER_VARIANTS, PATHS } from './paths.js';
 import { Tensors, checkBck, checkParts, onLevels } from './step-check.js';
-import { values } from './step-run.js';
+import { values, type StepCase } from './step-run.js';
 
 const gpu = useDevice();
 
@@ -51,9 +51,10 @@ describe.each(fused.length ? fused : [['fused.khr', 'none'] as const])('variant 
 describe.each(fused.length ? fused : [['fused.khr', 'none'] as const])('variant fused.sparse, path of %s', (_variant, path) => {
   const run = path === 'none' ? test.skip.each : test.each;
   run([2, 3, 6])('%d layers', async (layers) => {
+    const caseBy = (gradient: string): StepCase => caseOf({ context: 'norm', layers }, [23, 17], 3, { path, params: { gradient } });
+    const batch = batchOf(caseBy('fused'));
     const [whole, sparse] = await Promise.all(['fused', 'sparse'].map(async (gradient) => {
-      const c = caseOf({ context: 'norm', layers }, [47, 31], 3, { path, params: { gradient } });
-      const batch = batchOf(c);
+      const c = caseBy(gradient);
       const forward = await runNodes(gpu.device, c, /^fwd$/, without(batch, 'A', 'K', 'I'));
       // Where dE/dK comes from a kernel of its own, any will do.
       return runNodes(gpu.device, c, /^bck$/, new Map([...without(batch, 'parts'), ...['A', 'K', 'I'].map((name) => [name, forward.get(name)!] as const), ['dK', batch.contents.get('K')!]]));

@@ -56,8 +56,8 @@ function nearby(c: MlpCase, weights: Float64Array, A: Float64Array[], kept: Floa
   const bound = through(H, 16, off);
   const wrong = kept.findIndex((v, i) => !(Math.abs(inferred[i]! - v) <= bound[i]! + 2 ** -10 * Math.abs(v) + 2 ** -24));
   expect({ wrong, kept: kept[wrong], inferred: inferred[wrong], bound: bound[wrong] }).toEqual({ wrong: -1 });
-  // It says something: K is known to a few roundings.
-  expect(Math.max(...bound)).toBeLessThan(2 ** -7 * Math.max(...kept.map(Math.abs)));
+  // It says something: K is known to a few roundings a layer, added up as if all had one sign; one of 32 channels left out would be 2^-2.5.
+  expect(Math.max(...bound)).toBeLessThan(2 ** -5 * Math.max(...kept.map(Math.abs)));
 }
 
 /** What is kept is, bit for bit, that of the build which keeps all. */
