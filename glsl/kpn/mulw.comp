@@ -1,7 +1,7 @@
 // mulw: dE/dw_l[out][in] = sum over pixels of dE/dA_l[out] * A_{l-1}[in] (SPEC 2), a part of the pixels a workgroup;
 // `sum` adds the parts up, in order. Grid: (part, layer, group of columns).
 //
-// Plain body: each invocation holds two columns `in` of a group of rows `out` (CPU drivers: all rows). A run of pixels' dE/dA is
+// Plain body: each invocation holds four columns `in` of a group of rows `out` (CPU drivers: all rows). A run of pixels' dE/dA is
 // staged in shared memory, from which invocations of a group read the same address; a group's rows go in blocks, so that a
 // block's sums stay in registers.
 // Unrolled, for the reason given in panel_plain.glsl.
@@ -113,26 +113,20 @@ void main() {
 
 #elif defined(PATH_PLAIN)
 
-#ifdef F32
-#define PAIR uvec2
-vec2 unpackPair(PAIR p) { return uintBitsToFloat(p); }
-#else
-#define PAIR uint
-vec2 unpackPair(PAIR p) { return unpackHalf2x16(p); }
-#endif
-
-layout(set = 0, binding = 1) readonly buffer Act { PAIR actPair[]; };        // (1 + layer, pixel, W): x, A
-layout(set = 0, binding = 2) readonly buffer DAct { QUAD dActQuad[]; };      // (layer, pixel, W): dE/dA; then (pixel, 16): dE/dK
-layout(set = 0, binding = 3) writeonly buffer Part { vec2 part[]; };         // (part, layer, out, in)
+layout(set = 0, binding = 1) readonly buffer Act { QUAD actQuad[]; };        // (1 + layer, pixel, W): x, A
+layout(set = 0, binding = 2) readonly buffer DAct { QUAD dActQuad[]; };      // (layer, pixel, W): dE/dA; then (pixel, OUTPUTS): dE/dK
+layout(set = 0, binding = 3) writeonly buffer Part { vec4 part[]; };         // (part, layer, out, in)
 
 layout(constant_id = 26) const uint ROW_GROUPS = 1; // of rows, a workgroup
 
 const uint QUADS = WIDTH / 4;
 const uint GROUP_QUADS = QUADS / ROW_GROUPS; // of rows an invocation holds
-const uint PAIRS = gl_WorkGroupSize.x / ROW_GROUPS; // of columns a workgroup holds
+const uint COLUMN_QUADS = gl_WorkGroupSize.x / ROW_GROUPS; // a workgroup holds
 shared vec4 stage[RUN * QUADS];
 
-void addRun(uint first, uint layer, uint pair, uint row, inout vec4 even[GROUP_QUADS], inout vec4 odd[GROUP_QUADS]) {
+vec4 sum[4 * GROUP_QUADS]; // of column c and quad o of rows at 4 o + c
+
+void addRun(uint first, uint layer, uint column, uint row) {
   bool last = layer == LAYERS;
   uint quads = last ? OUTPUTS / 4 : QUADS; // of rows
   barrier();
@@ -142,17 +136,17 @@ void addRun(uint first, uint layer, uint pair, uint row, inout vec4 even[GROUP_Q
     stage[i] = unpackQuad(dActQuad[(layer * geo.pixels) * QUADS + p * quads + min(o, quads - 1)]);
   }
   barrier();
-  vec2 a[RUN];
+  vec4 a[RUN];
   [[unroll]] for (uint k = 0; k < RUN; ++k) {
     uint p = first + k;
-    vec2 v = unpackPair(actPair[(layer * geo.pixels + min(p, geo.pixels - 1)) * (WIDTH / 2) + pair]);
-    a[k] = p < geo.pixels ? v : vec2(0);
+    vec4 v = unpackQuad(actQuad[(layer * geo.pixels + min(p, geo.pixels - 1)) * QUADS + column]);
+    a[k] = p < geo.pixels ? v : vec4(0);
   }
 #ifdef ROLLED // see panel_plain.glsl; all rows, so that a pixel is a turn of one loop
   const uint BLOCK = GROUP_QUADS;
 #define EACH_PIXEL [[dont_unroll]]
 #else
-  const uint BLOCK = 2; // quads of rows whose sums are in registers at a time
+  const uint BLOCK = 1; // quads of rows whose sums are in registers at a time
 #define EACH_PIXEL [[unroll]]
 #endif
   [[unroll]] for (uint b = 0; b < GROUP_QUADS / BLOCK; ++b) {
@@ -160,8 +154,7 @@ void addRun(uint first, uint layer, uint pair, uint row, inout vec4 even[GROUP_Q
       [[unroll]] for (uint j = 0; j < BLOCK; ++j) { // counted from 0: others are not unrolled on llvmpipe
         uint o = b * BLOCK + j;
         vec4 d = stage[k * QUADS + row + o];
-        even[o] += a[k].x * d;
-        odd[o] += a[k].y * d;
+        [[unroll]] for (uint c = 0; c < 4; ++c) sum[4 * o + c] += a[k][c] * d;
       }
     }
   }
@@ -169,17 +162,16 @@ void addRun(uint first, uint layer, uint pair, uint row, inout vec4 even[GROUP_Q
 
 void main() {
   uint layer = gl_WorkGroupID.y;
-  uint group = ROW_GROUPS == 1 ? 0 : gl_LocalInvocationID.x / PAIRS; // a constant where there is one: llvmpipe's loads then are scalar
-  uint pair = gl_WorkGroupID.z * PAIRS + gl_LocalInvocationID.x - group * PAIRS;
+  uint group = ROW_GROUPS == 1 ? 0 : gl_LocalInvocationID.x / COLUMN_QUADS; // a constant where there is one: llvmpipe's loads then are scalar
+  uint column = gl_WorkGroupID.z * COLUMN_QUADS + gl_LocalInvocationID.x - group * COLUMN_QUADS;
   uint row = group * GROUP_QUADS; // first quad of rows
   uint first = gl_WorkGroupID.x * RUN * RUNS;
-  vec4 even[GROUP_QUADS], odd[GROUP_QUADS];
-  [[unroll]] for (uint o = 0; o < GROUP_QUADS; ++o) { even[o] = vec4(0); odd[o] = vec4(0); }
-  if (RUNS == 1) addRun(first, layer, pair, row, even, odd);
-  else for (uint r = 0; r < RUNS; ++r) addRun(first + r * RUN, layer, pair, row, even, odd);
-  uint base = (gl_WorkGroupID.x * (LAYERS + 1) + layer) * WIDTH * WIDTH / 2 + pair;
+  [[unroll]] for (uint i = 0; i < 4 * GROUP_QUADS; ++i) sum[i] = vec4(0);
+  if (RUNS == 1) addRun(first, layer, column, row);
+  else for (uint r = 0; r < RUNS; ++r) addRun(first + r * RUN, layer, column, row);
+  uint base = (gl_WorkGroupID.x * (LAYERS + 1) + layer) * WIDTH * QUADS + column;
   [[unroll]] for (uint o = 0; o < GROUP_QUADS; ++o)
-    [[unroll]] for (uint j = 0; j < 4; ++j) part[base + (4 * (row + o) + j) * (WIDTH / 2)] = vec2(even[o][j], odd[o][j]);
+    [[unroll]] for (uint j = 0; j < 4; ++j) part[base + (4 * (row + o) + j) * QUADS] = vec4(sum[4 * o][j], sum[4 * o + 1][j], sum[4 * o + 2][j], sum[4 * o + 3][j]);
 }
 
 #else

@@ -210,11 +210,11 @@ export function gradientLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['
     const run = width > 64 ? 32 : 64;
     const runs = cpu ? 1 : Math.max(1, Math.ceil(pixels / (run * 256)));
     const parts = Math.ceil(pixels / (run * runs));
-    // Two columns an invocation. On GPUs a subgroup's worth of columns, and eight rows an invocation: registers for few sums, many
+    // Four columns an invocation. On GPUs a subgroup's worth of columns, and eight rows an invocation: registers for few sums, many
     // invocations. CPU drivers run an invocation for all rows.
     const columns = cpu ? 32 : Math.min(width, 64);
     const rowGroups = cpu ? 1 : width / 8;
-    return { variant, spec: { ...spec, 0: (columns / 2) * rowGroups, 16: run, 17: runs, 26: rowGroups }, groups: [parts, layers + 1, width / columns], parts };
+    return { variant, spec: { ...spec, 0: (columns / 4) * rowGroups, 16: run, 17: runs, 26: rowGroups }, groups: [parts, layers + 1, width / columns], parts };
   }
   const block = 32;
   const blocks = (width / block) ** 2;
