@@ -11,6 +11,8 @@
 //
 // -DRESIDENT (with GL_NV_cooperative_matrix2, whose conversions make of a sum the operand of the next product): between layers the panel stays in
 // registers. What the layers gave is not stored, and there is no way back: for inference.
+// -DHOLDING as well: so do the weights of all layers, for one batch of pixels after the other (the includer counts `panelBlock`). It calls panelHold once before, and
+// goes through the layers by EACH_LAYER: a loop over them may stay one in NVIDIA's compiler.
 
 layout(constant_id = 23) const uint PIXELS = 32;     // of a subgroup: a multiple of TILE_M
 layout(constant_id = 24) const uint STAGE_ROWS = 32; // outputs whose weights are in shared memory at a time: a multiple of TILE_N and 8
@@ -64,13 +66,13 @@ ACTIVATION(float)
   UNROLL for (uint m = 0; m < MS; ++m) \
     UNROLL for (uint k = 0; k < (ks); ++k) matrixLoad(a[m * KS + k], array, slabBase() + m * TILE_M * PITCH + k * TILE_K / 8, PITCH, ROWS);
 
-// sum = A B, for `count` rows of tiles: A_AT is tile (m, k) of A, B_AT where tile k of the column of B begins in `array`.
-#define PRODUCT(sum, count, A_AT, ks, array, B_AT, stride, layout) \
+// sum = A B, for `count` rows of tiles: A_AT is tile (m, k) of A, LOAD_B makes `b` tile k of the column of B.
+#define PRODUCT(sum, count, A_AT, ks, LOAD_B) \
   SUMS(sum, count); \
   UNROLL for (uint m = 0; m < count; ++m) sumClear(sum[m]); \
   UNROLL for (uint k = 0; k < (ks); ++k) { \
     MatrixB b; \
-    matrixLoad(b, array, B_AT, stride, layout); \
+    LOAD_B; \
     UNROLL for (uint m = 0; m < count; ++m) sumAdd(sum[m], A_AT, b); \
   }
 
@@ -86,6 +88,32 @@ ACTIVATION(float16_t)
 const uint SOME = MS > 2 ? 2 : MS; // rows of tiles that sums are held for at a time: more are no faster, and need more registers
 MatrixA resident[MS * KS];
 
+#ifdef HOLDING
+MatrixB held[(LAYERS * KS + OUTPUTS / TILE_N) * KS]; // (layer, column of tiles, k)
+
+// `layer`: a constant, so that they are in registers.
+void holdLayer(uint layer) {
+  if (layer > LAYERS) return;
+  uint rows = layer < LAYERS ? WIDTH : OUTPUTS, at = layer % 2 * STAGE;
+  UNROLL for (uint k = 0; k < rows * WORDS; k += SUBGROUP * SUBGROUPS) {
+    uint i = k + gl_LocalInvocationIndex;
+    if (i < rows * WORDS) slab[at + i / WORDS * PITCH + i % WORDS] = weights[layer * WIDTH * WORDS + i];
+  }
+  barrier();
+  UNROLL for (uint n = 0; n < rows / TILE_N; ++n)
+    UNROLL for (uint k = 0; k < KS; ++k) matrixLoad(held[(layer * KS + n) * KS + k], slab, at + n * TILE_N * PITCH + k * TILE_K / 8, PITCH, COLUMNS);
+}
+
+void panelHold() {
+  holdLayer(0); holdLayer(1); holdLayer(2); holdLayer(3); holdLayer(4); holdLayer(5); holdLayer(6); holdLayer(7); holdLayer(8);
+  barrier();
+}
+
+#define EACH_LAYER(f) \
+  if (LAYERS > 0) f(0); if (LAYERS > 1) f(1); if (LAYERS > 2) f(2); if (LAYERS > 3) f(3); if (LAYERS > 4) f(4); if (LAYERS > 5) f(5); if (LAYERS > 6) f(6); if (LAYERS > 7) f(7);
+
+#define LOAD_WEIGHTS(b, layer, n, k) b = held[((layer) * KS + (n)) * KS + (k)]
+#else
 // What an invocation moves of a layer's weights is read from memory a layer ahead.
 uvec4 ahead[(WIDTH * WORDS + SUBGROUPS * SUBGROUP - 1) / (SUBGROUPS * SUBGROUP)];
 
@@ -104,11 +132,19 @@ void placeAhead(uint layer, uint rows) {
   barrier();
 }
 
-#define RESIDENT_PRODUCT(sum, layer, first, n) \
-  PRODUCT(sum, SOME, resident[((first) + m) * KS + k], KS, slab, (layer) % 2 * STAGE + (n) * TILE_N * PITCH + k * TILE_K / 8, PITCH, COLUMNS)
+#define LOAD_WEIGHTS(b, layer, n, k) matrixLoad(b, slab, (layer) % 2 * STAGE + (n) * TILE_N * PITCH + (k) * TILE_K / 8, PITCH, COLUMNS)
+#endif
+
+#define RESIDENT_PRODUCT(sum, layer, first, n) PRODUCT(sum, SOME, resident[((first) + m) * KS + k], KS, LOAD_WEIGHTS(b, layer, n, k))
 
 void panelLayer(uint base) {
   uint layer = base / (WIDTH * WIDTH);
+#ifdef HOLDING
+  if (layer == 0) {
+    subgroupBarrier();
+    LOAD_ROWS(resident, slab, KS)
+  }
+#else
   if (layer == 0) {
     readAhead(0, WIDTH);
     subgroupBarrier();
@@ -118,6 +154,7 @@ void panelLayer(uint base) {
   }
   uint rows = layer + 1 < LAYERS ? WIDTH : OUTPUTS; // of the next one
   readAhead(base + WIDTH * WIDTH, rows);
+#endif
   UNROLL for (uint first = 0; first < MS; first += SOME) {
     MatrixA next[SOME * KS];
     UNROLL for (uint n = 0; n < KS; ++n) {
@@ -131,7 +168,9 @@ void panelLayer(uint base) {
     }
     UNROLL for (uint i = 0; i < SOME * KS; ++i) resident[first * KS + i] = next[i];
   }
+#ifndef HOLDING
   placeAhead(layer + 1, rows);
+#endif
 }
 
 void panelMul(uint base, uint rows) {
@@ -141,7 +180,11 @@ void panelMul(uint base, uint rows) {
       RESIDENT_PRODUCT(sum, base / (WIDTH * WIDTH), first, n)
       UNROLL for (uint m = 0; m < SOME; ++m) sumHalf(rounded[n * MS + first + m], sum[m]);
     }
+#ifdef HOLDING
+  subgroupBarrier();
+#else
   barrier(); // they take the place of weights
+#endif
   UNROLL for (uint n = 0; n < rows / TILE_N; ++n)
     UNROLL for (uint m = 0; m < MS; ++m)
       matrixStore(rounded[n * MS + m], slab, slabBase() + m * TILE_M * PITCH + n * TILE_N / 8, PITCH);
@@ -166,7 +209,7 @@ void multiply(uint base, uint rows, bool activate) {
     uint count = min(STAGE_ROWS, rows - first);
     stageRows(base + first * WIDTH, count);
     UNROLL for (uint n = 0; n < count / TILE_N; ++n) {
-      PRODUCT(sum, MS, a[m * KS + k], KS, stage, n * TILE_N * PITCH + k * TILE_K / 8, PITCH, COLUMNS)
+      PRODUCT(sum, MS, a[m * KS + k], KS, matrixLoad(b, stage, n * TILE_N * PITCH + k * TILE_K / 8, PITCH, COLUMNS))
       UNROLL for (uint m = 0; m < MS; ++m) {
         if (activate) UNROLL for (uint i = 0; i < SUM_LENGTH(sum[m]); ++i) sum[m][i] = activated(sum[m][i]);
         storeTile(sum[m], m, first / TILE_N + n)
@@ -213,7 +256,7 @@ void panelLayerT(uint base, uint rows, uint gates) {
   UNROLL for (uint first = 0; first < WIDTH; first += STAGE_ROWS) {
     stageColumns(base, rows, first);
     UNROLL for (uint n = 0; n < STAGE_ROWS / TILE_N; ++n) {
-      PRODUCT(sum, MS, a[m * KS + k], ks, stage, k * TILE_K * COLUMN_PITCH + n * TILE_N / 8, COLUMN_PITCH, ROWS)
+      PRODUCT(sum, MS, a[m * KS + k], ks, matrixLoad(b, stage, k * TILE_K * COLUMN_PITCH + n * TILE_N / 8, COLUMN_PITCH, ROWS))
       UNROLL for (uint m = 0; m < MS; ++m) {
         HalfAccumulator read;
         matrixLoad(read, slab, slabBase() + m * TILE_M * PITCH + first / 8 + n * TILE_N / 8, PITCH, ROWS);

@@ -83,7 +83,7 @@ void passBack(uint l) {
   HalfAccumulator next[MS * COLS];
   LOAD_ROWS(a, slab, ks)
   UNROLL for (uint n = 0; n < COLS; ++n) {
-    PRODUCT(sum, MS, a[m * KS + k], ks, stage, k * TILE_K * PITCH + n * TILE_N / 8, PITCH, ROWS)
+    PRODUCT(sum, MS, a[m * KS + k], ks, matrixLoad(b, stage, k * TILE_K * PITCH + n * TILE_N / 8, PITCH, ROWS))
     UNROLL for (uint m = 0; m < MS; ++m) {
       HalfAccumulator read;
       matrixLoad(read, inputs, slabBase() + m * TILE_M * PITCH + n * TILE_N / 8, PITCH, ROWS);
@@ -105,7 +105,7 @@ void remake() {
   LOAD_ROWS(given, inputs, KS)
   subgroupBarrier();
   UNROLL for (uint n = 0; n < COLS; ++n) {
-    PRODUCT(sum, MS, given[m * KS + k], KS, stage, n * TILE_N * PITCH + k * TILE_K / 8, PITCH, COLUMNS)
+    PRODUCT(sum, MS, given[m * KS + k], KS, matrixLoad(b, stage, n * TILE_N * PITCH + k * TILE_K / 8, PITCH, COLUMNS))
     UNROLL for (uint m = 0; m < MS; ++m) {
       UNROLL for (uint i = 0; i < sum[m].length(); ++i) sum[m][i] = activated(sum[m][i]);
       matrixStore(HalfAccumulator(sum[m]), inputs, slabBase() + m * TILE_M * PITCH + n * TILE_N / 8, PITCH);

@@ -1,7 +1,7 @@
 // denoise: a level of a picture in one go (SPEC 1.3 - 1.6): context, layers, the kernel's weights, convolution, and the result
 // combined with the coarser level's. Nothing else reaches memory (under postdiff: I, for shrink and merge).
 //
-// A workgroup makes TILE_W x TILE_H pixels. What their taps can see lies in shared memory, and so does the part of the coarser
+// A workgroup makes TILE_W x TILE_H pixels, or with -DHOLDING (common/panel_coop.glsl) push.runs times as many, beside each other. What their taps can see lies in shared memory, and so does the part of the coarser
 // level that enlarges to it.
 //! variant plain -DPATH_PLAIN=1
 //! variant plain.tiled -DPATH_PLAIN=1 -DTILED=1
@@ -13,6 +13,7 @@
 //! variant nv -DPATH_NV=1 vulkan1.3
 //! variant nv.half -DPATH_NV=1 -DHALF_SUMS=1 vulkan1.3
 //! variant khr.resident -DPATH_KHR=1 -DRESIDENT=1 vulkan1.3
+//! variant khr.holding -DPATH_KHR=1 -DRESIDENT=1 -DHOLDING=1 vulkan1.3
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common/path.glsl"
@@ -32,11 +33,17 @@ layout(set = 0, binding = 2) readonly buffer CoarseImage { uvec2 smaller[]; };//
 layout(set = 0, binding = 3) readonly buffer CoarseResult { uvec2 below[]; }; // (y, x): O of the coarser level, where push.coarser
 layout(set = 0, binding = 4) readonly buffer Weights { WEIGHT weights[]; };  // (layer, out, in)
 layout(set = 0, binding = 5) writeonly buffer Result { uvec2 result[]; };    // (y, x): O, rgba f16; where push.filtered (part, picture, y, x): I and its blend weight
-layout(push_constant) uniform Push { uint level; uint single; uint coarser; uint filtered; uint guided; } push;
+layout(push_constant) uniform Push { uint level; uint single; uint coarser; uint filtered; uint guided; uint runs; } push;
 
 // The panel is of pixels by number; here the workgroup has those of its tile. No invocation is left without one.
 struct Batch { uint pixels; };
 const Batch geo = Batch(0x7fffffffu);
+#ifdef HOLDING
+#define PANEL_BLOCKS
+#define TILE_COLUMN panelBlock
+#else
+#define TILE_COLUMN gl_WorkGroupID.x
+#endif
 #include "common/panel.glsl"
 
 // How far a pixel sees, and how far around the tile the coarser level must be known.
@@ -51,7 +58,7 @@ shared uvec2 coarse[COARSE];
 const bool LIGHT = CONTEXT != WINDOW && CONTEXT != GUIDED;
 shared vec2 light[LIGHT ? NEAR : 1];               // lightOf `near`: each is seen by up to 15 pixels, 49 with wnorm
 
-ivec2 corner() { return win.place[push.level].xy + ivec2(gl_WorkGroupID.xy) * ivec2(TILE_W, TILE_H); } // the tile's first pixel
+ivec2 corner() { return win.place[push.level].xy + ivec2(TILE_COLUMN, gl_WorkGroupID.y) * ivec2(TILE_W, TILE_H); } // the tile's first pixel
 ivec2 coarseCorner() { return ((corner() - REACH) >> 1) - 1; }
 
 // up2 of what is in `coarse`, at a pixel of this level (SPEC 1.6).
@@ -128,6 +135,34 @@ void gather() {
   gatherLight();
 }
 
+#ifdef HOLDING // not for prediff and guide
+// gather, in two steps: what is fetched is in registers until it is placed. (In other builds this is slower, with a guide by an eighth.)
+const uint LOCAL = gl_WorkGroupSize.x;
+uvec2 aheadNear[(NEAR + LOCAL - 1) / LOCAL], aheadCoarse[(COARSE + LOCAL - 1) / LOCAL];
+#define SHARE(ahead, body) UNROLL for (uint j = 0; j < ahead.length(); ++j) { \
+  uint k = j * LOCAL + gl_LocalInvocationIndex; \
+  body \
+}
+
+void fetch() {
+  if (push.coarser != 0) {
+    bool inner = isInner(push.level + 1, coarseCorner(), ivec2(COARSE_W, COARSE_H));
+    SHARE(aheadCoarse,
+      int known = min(int(k), COARSE - 1);
+      aheadCoarse[j] = below[fromMemory(push.level + 1, coarseCorner() + ivec2(known % COARSE_W, known / COARSE_W), inner)];)
+  }
+  bool inner = isInner(push.level, corner() - HALO, ivec2(NEAR_W, TILE_H + 2 * HALO));
+  SHARE(aheadNear, aheadNear[j] = packHalf4(READ_TEXEL(picture, push.single, fromMemory(push.level, nearPixel(min(k, NEAR - 1)), inner)));)
+}
+
+void place() {
+  if (push.coarser != 0) SHARE(aheadCoarse, if (k < COARSE) coarse[k] = aheadCoarse[j];)
+  SHARE(aheadNear, if (k < NEAR) near[k] = aheadNear[j];)
+  barrier();
+  gatherLight();
+}
+#endif
+
 // For context.glsl: a pixel, and its index in `near`.
 struct Pixel { uint level; uint tile; int at; };
 uint indexOf(Pixel q, ivec2 offset) { return uint(q.at + offset.y * NEAR_W + offset.x); }
@@ -141,7 +176,7 @@ vec3 guideAt(uint p) { return push.guided != 0 ? unpackTexel(guide[p]).rgb : mip
 #include "kpn/kernel.glsl"
 
 ivec2 inTile(uint turn) {
-  int n = int(panelSelect(turn) - gl_WorkGroupID.x * uint(TILE_W * TILE_H));
+  int n = int(panelSelect(turn) - TILE_COLUMN * uint(TILE_W * TILE_H));
   return ivec2(n % TILE_W, n / TILE_W);
 }
 
@@ -184,6 +219,29 @@ void finish(ivec2 t) {
 
 #define ACTIVE(v, at) greaterThan(v, vec4(0))
 
+#ifdef HOLDING
+void throughLayer(uint l) { panelLayer(l * WIDTH * WIDTH); }
+
+// The next tile is fetched while this one goes through the layers.
+void main() {
+  panelBlock = gl_WorkGroupID.x * push.runs;
+  fetch();
+  panelHold();
+  for (uint run = 0; run < push.runs; ++run) {
+    if (int(panelBlock) * TILE_W >= win.memory[push.level].x) break;
+    if (run > 0) barrier();
+    place();
+    UNROLL for (uint turn = 0; turn < TURNS; ++turn) putContext(pixelAt(inTile(turn)));
+    ++panelBlock;
+    fetch();
+    --panelBlock;
+    EACH_LAYER(throughLayer)
+    panelMul(LAYERS * WIDTH * WIDTH, OUTPUTS);
+    UNROLL for (uint turn = 0; turn < TURNS; ++turn) finish(inTile(turn));
+    ++panelBlock;
+  }
+}
+#else
 void main() {
   gather();
   UNROLL for (uint turn = 0; turn < TURNS; ++turn) putContext(pixelAt(inTile(turn)));
@@ -196,3 +254,4 @@ void main() {
   PANEL_KEEP(NO_STORE, 0, OUTPUTS)
   UNROLL for (uint turn = 0; turn < TURNS; ++turn) finish(inTile(turn));
 }
+#endif

@@ -19,6 +19,7 @@
 //! variant infer.nv -DPATH_NV=1 -DINFER=1 vulkan1.3
 //! variant infer.nv.half -DPATH_NV=1 -DINFER=1 -DHALF_SUMS=1 vulkan1.3
 //! variant infer.khr.resident -DPATH_KHR=1 -DINFER=1 -DRESIDENT=1 vulkan1.3
+//! variant infer.khr.holding -DPATH_KHR=1 -DINFER=1 -DRESIDENT=1 -DHOLDING=1 vulkan1.3
 //! variant sparse.khr -DPATH_KHR=1 -DSPARSE=1 vulkan1.3
 //! variant sparse.khr.rolled -DPATH_KHR=1 -DROLLED=1 -DSPARSE=1 vulkan1.3
 //! variant sparse.nv -DPATH_NV=1 -DSPARSE=1 vulkan1.3
@@ -32,7 +33,12 @@
 
 layout(set = 0, binding = 1) readonly buffer Weights { WEIGHT weights[]; }; // (layer, out, in)
 #ifdef INFER // nothing is kept for the way back
-layout(set = 0, binding = 2) readonly buffer Act { WORD act[]; };           // (pixel, W): x
+#ifdef HOLDING
+#define VOLATILE volatile // else NVIDIA's compiler takes what is read ahead for what may be read later
+#else
+#define VOLATILE
+#endif
+layout(set = 0, binding = 2) readonly VOLATILE buffer Act { WORD act[]; };  // (pixel, W): x
 #define STORE_ACT(at, word)
 #else
 layout(set = 0, binding = 2) buffer Act { WORD act[]; };                    // (slot, pixel, W): x; A_0 .. A_{H-1}, as kept.glsl says
@@ -40,6 +46,10 @@ layout(set = 0, binding = 2) buffer Act { WORD act[]; };                    // (
 #endif
 layout(set = 0, binding = 3) writeonly buffer Out { WORD kept[]; };         // (pixel, 16): K
 
+#ifdef HOLDING
+#define PANEL_BLOCKS
+layout(constant_id = 17) const uint RUNS = 1; // batches of pixels a workgroup
+#endif
 #include "common/panel.glsl"
 #include "kpn/mlp.glsl"
 
@@ -47,6 +57,36 @@ layout(set = 0, binding = 3) writeonly buffer Out { WORD kept[]; };         // (
 #define STORE_OUT(at, word) kept[at] = word
 #define ACTIVE(v, at) greaterThan(v, vec4(0))
 
+#ifdef HOLDING
+uvec4 ahead[(PIXELS * WORDS + SUBGROUP - 1) / SUBGROUP]; // what an invocation moves of x is read a batch ahead
+
+#define AHEAD(body) UNROLL for (uint k = 0; k < ahead.length(); ++k) { \
+  uint i = min(k * SUBGROUP + gl_SubgroupInvocationID, PIXELS * WORDS - 1); \
+  body \
+}
+
+void readAhead() { AHEAD(ahead[k] = act[min(firstPixel() + i / WORDS, geo.pixels - 1) * WORDS + i % WORDS];) }
+void placeAhead() { AHEAD(slab[slabBase() + i / WORDS * PITCH + i % WORDS] = ahead[k];) }
+
+void throughLayer(uint l) { panelLayer(l * WIDTH * WIDTH); }
+
+void main() {
+  panelBlock = gl_WorkGroupID.x * RUNS;
+  readAhead();
+  panelHold();
+  for (uint run = 1; run <= RUNS; ++run) {
+    if (panelBlock * SUBGROUPS * PIXELS >= geo.pixels) break;
+    placeAhead();
+    ++panelBlock;
+    readAhead();
+    --panelBlock;
+    EACH_LAYER(throughLayer)
+    panelMul(LAYERS * WIDTH * WIDTH, OUTPUTS);
+    PANEL_KEEP(STORE_OUT, 0, OUTPUTS)
+    ++panelBlock;
+  }
+}
+#else
 void main() {
   PANEL_LOAD(LOAD_X, 0, WIDTH)
   [[unroll]] for (uint l = 0; l < LAYERS; ++l) {
@@ -56,3 +96,4 @@ void main() {
   panelMul(LAYERS * WIDTH * WIDTH, OUTPUTS);
   PANEL_KEEP(STORE_OUT, 0, OUTPUTS)
 }
+#endif

@@ -13,7 +13,7 @@ const ELSEWHERE: Record<string, string> = { 'common/selftest.comp': 'test/unit/g
 const testOf = (source: string): string => ELSEWHERE[source] ?? `test/kernels/${source.replace(/\.comp$/, '').replaceAll('/', '-')}.test.ts`;
 
 const byPath = ['plain', 'plain.rolled', 'khr', 'khr.rolled', 'nv'];
-const everyPath = [...byPath, 'plain.tiled', 'khr.half', 'khr.half.rolled', 'nv.half', 'khr.resident'];
+const everyPath = [...byPath, 'plain.tiled', 'khr.half', 'khr.half.rolled', 'nv.half', 'khr.resident', 'khr.holding'];
 /** What a test contains that runs variants without naming each. Rolled ones are what a path takes on CPU drivers, or mostly. */
 const COVERS: readonly (readonly [RegExp, (variant: string) => boolean])[] = [
   [/\.each\(STORAGES\)/, (v) => ['f16', 'f32'].includes(v)],

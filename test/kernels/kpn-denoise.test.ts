@@ -105,6 +105,21 @@ for (const path of ALL_PATHS.filter((name) => !PATHS.includes(name)))
     selectPath('');
   });
 
+test.each(['star', 'norm'] as const)('a picture of more tiles than workgroups run at a time, context %s: the same bits as a part of it', async (context) => {
+  const size = [331, 163] as const; // 21 x 21 tiles of 16 x 8
+  const c = caseOf({ ...PLAIN, layers: 3, context, shape: { size, levels: 1, tiles: 1 } }, 7);
+  const part = 60; // pixels a side, of the right lower corner
+  const at = (x: number, y: number): number => 3 * ((size[1] - part + y) * size[0] + size[0] - part + x);
+  const cut = makeImage(part, part, 3, Float64Array.from({ length: 3 * part * part }, (_, i) => c.inputs[0]!.data[at(Math.floor(i / 3) % part, Math.floor(i / 3 / part)) + (i % 3)]!));
+  const whole = pictureOf(c, await runInference(gpu.device, c), 'output', 0, 0).data;
+  const cutCase = { ...c, inputs: [cut] };
+  const small = pictureOf(cutCase, await runInference(gpu.device, cutCase), 'output', 0, 0).data;
+  const seen = 2; // taps reach so far, and past the part's edge there is another pixel than past the picture's
+  for (let y = seen; y < part; y++)
+    for (let x = seen; x < part; x++)
+      for (let k = 0; k < 3; k++) if (!Object.is(whole[at(x, y) + k], small[3 * (y * part + x) + k])) throw new Error(`pixel ${x}, ${y}: ${whole[at(x, y) + k]}, in the part ${small[3 * (y * part + x) + k]}`);
+});
+
 test('in straight-line code, as long runs on CPU drivers have it', async () => {
   const c: InferenceCase = { ...caseOf({ ...PLAIN, combine: 'prediff' }, 7), path: 'plain', frames: 1_000_000 };
   check(c, await runInference(gpu.device, c));

@@ -27,10 +27,17 @@ describe.each(ALL_PATHS)('path %s', (path) => {
     compare('K', values(kept.get('K')!, 'f16'), outputs(m, weights, A[H]!));
 
     const input = { name: 'x', access: 'r', bytes: x.byteLength } as const;
-    const dispatch = mlpDispatch(gpu.device, c, path, 'kpn/mlp', [input, out], (name) => `infer.${name}`, { infers: true });
-    const inferred = await runKernel(gpu.device, dispatch, new Map([...contents, ['x', x]]));
-    if (dispatch.variant === 'infer.khr.resident') nearby(c, weights, A, values(kept.get('K')!, 'f16'), values(inferred.get('K')!, 'f16'));
-    else expect(Buffer.compare(inferred.get('K')!, kept.get('K')!)).toBe(0);
+    const infer = async (holds: boolean): Promise<{ variant?: string; K: Uint8Array }> => {
+      const dispatch = mlpDispatch(gpu.device, c, path, 'kpn/mlp', [input, out], (name) => `infer.${name}`, { infers: true, holds });
+      return { variant: dispatch.variant, K: (await runKernel(gpu.device, dispatch, new Map([...contents, ['x', x]]))).get('K')! };
+    };
+    const { variant, K } = await infer(false);
+    if (variant === 'infer.khr.resident') nearby(c, weights, A, values(kept.get('K')!, 'f16'), values(K, 'f16'));
+    else expect(Buffer.compare(K, kept.get('K')!)).toBe(0);
+    if (variant !== 'infer.khr.resident' || W > 32) return;
+    const held = await infer(true);
+    expect(held.variant).toBe('infer.khr.holding');
+    expect(Buffer.compare(held.K, K)).toBe(0);
   });
 });
 

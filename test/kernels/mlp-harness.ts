@@ -3,7 +3,7 @@ import type { Device } from '../../ts/gpu/types.js';
 import { PRESETS, weightCount, type ModelSpec } from '../../ts/model/spec.js';
 import { geometryOf } from '../../ts/modules/kpn/geometry.js';
 import { specOf } from '../../ts/modules/kpn/options.js';
-import { choosePath, inferenceLaunch, panelLaunch } from '../../ts/modules/kpn/path.js';
+import { batchLaunch, choosePath, inferenceLaunch, inRuns, panelLaunch } from '../../ts/modules/kpn/path.js';
 import { random, toHalf } from '../reference/index.js';
 import { poison, type Dispatch, type Use } from './harness.js';
 import { selectPath } from './paths.js';
@@ -35,12 +35,16 @@ export function numbersOf(c: MlpCase): { weights: Float64Array; halves: (count: 
   return { halves, weights: halves(weightCount(modelOf(c)), Math.sqrt(6 / c.width)) };
 }
 
-/** A kernel of glsl/kpn over the pixels; `uses` come after geometry and weights. `variant` is given the path's; `infers`: as inference launches it. */
-export function mlpDispatch(device: Device, c: MlpCase, path: string, kernel: string, uses: Use[], variant: (path: string) => string = (name) => name, { infers = false } = {}): Dispatch {
+/** A kernel of glsl/kpn over the pixels; `uses` come after geometry and weights. `variant` is given the path's; `infers`: as inference launches it; `holds`: as it launches many pixels, where that is another build. */
+export function mlpDispatch(device: Device, c: MlpCase, path: string, kernel: string, uses: Use[], variant: (path: string) => string = (name) => name, { infers = false, holds = false } = {}): Dispatch {
   const m = modelOf(c);
   const layerPath = choosePath(device.info, selectPath(path), () => undefined);
-  const batch = [layerPath, device.info, specOf(m, 64), m.width, c.pixels, c.frames ?? 1] as const;
-  const launch = infers ? inferenceLaunch(...batch) : panelLaunch(...batch, kernel === 'kpn/mlpbck' ? 'back' : 'forward');
+  const spec = specOf(m, 64);
+  const frames = c.frames ?? 1;
+  const infer = [layerPath, device.info, spec, m.width, m.layers, c.pixels, frames] as const;
+  const launch = infers
+    ? holds ? inRuns(inferenceLaunch(...infer), 2) : batchLaunch(...infer)
+    : panelLaunch(layerPath, device.info, spec, m.width, c.pixels, frames, kernel === 'kpn/mlpbck' ? 'back' : 'forward');
   const weights: Use = { name: 'weights', access: 'r', bytes: (path.startsWith('plain') ? 4 : 2) * weightCount(m) };
   const geometry: Use = { name: 'geometry', access: 'r', bytes: geometryOf(m, 1, c.pixels, 1).bytes.byteLength, uniform: true };
   return { kernel, ...launch, variant: variant(launch.variant), uses: [geometry, weights, ...uses] };

@@ -183,14 +183,14 @@ describe('launches fit the device', () => {
           expect(per! * panel! * (2 * width + 16) + width * (2 * rows! + 16)).toBeLessThanOrEqual(shared);
           expect([panel! % m, rows! % n, width % rows!, (4 * panel!) % size]).toEqual([0, 0, 0, 0]);
           expect(groups[0] * per! * panel!).toBeGreaterThanOrEqual(pixels);
-          expect(inferenceLaunch(path, info, { 0: 64 }, width, pixels, 1)).toEqual(panelLaunch(path, info, { 0: 64 }, width, pixels, 1));
+          expect(inferenceLaunch(path, info, { 0: 64 }, width, 3, pixels, 1)).toEqual(panelLaunch(path, info, { 0: 64 }, width, pixels, 1));
           if (n === k && !halfSums) {
             const besides = 9000;
-            const { variant, spec: q, groups: many } = inferenceLaunch({ name: 'khr', tile: { m, n, k, converts: true } }, info, { 0: 64 }, width, pixels, 1, besides);
+            const { variant, spec: q, groups: many } = inferenceLaunch({ name: 'khr', tile: { m, n, k, converts: true } }, info, { 0: 64 }, width, 3, pixels, 1, { besides });
             const [held, slab] = [q[22] as number, q[23] as number];
             expect(many[0] * held * slab).toBeGreaterThanOrEqual(pixels);
             const fits = besides + Math.max(4 * Math.max(m, size), 2 * width) * (2 * width + 16) <= shared;
-            expect(variant).toMatch(fits && info.type !== 'cpu' ? /^khr.resident$/ : /^khr(\.rolled)?$/);
+            expect(variant).toMatch(fits && info.type !== 'cpu' ? (width === 32 ? /^khr.holding$/ : /^khr.resident$/) : /^khr(\.rolled)?$/);
             if (fits) expect([q[0], slab % m, (4 * slab) % size]).toEqual([size * held, 0, 0]);
           }
           const g = gradientLaunch(path, info, { 0: 64 }, width, 3, pixels, 1);
@@ -247,9 +247,9 @@ describe('the plain path', () => {
   });
 
   test('inference leaves room for what its kernel needs besides', () => {
-    expect(inferenceLaunch(plain, withShared(49152), { 0: 64 }, 64, 99, 1, 4096).spec[24]).toBe(8);
-    expect(inferenceLaunch(plain, withShared(49152), { 0: 64 }, 64, 99, 1, 8192).spec[24]).toBe(4);
-    expect(inferenceLaunch(plain, withShared(49152), { 0: 64 }, 64, 99, 1, 11264).variant).toBe('plain');
+    expect(inferenceLaunch(plain, withShared(49152), { 0: 64 }, 64, 3, 99, 1, { besides: 4096 }).spec[24]).toBe(8);
+    expect(inferenceLaunch(plain, withShared(49152), { 0: 64 }, 64, 3, 99, 1, { besides: 8192 }).spec[24]).toBe(4);
+    expect(inferenceLaunch(plain, withShared(49152), { 0: 64 }, 64, 3, 99, 1, { besides: 11264 }).variant).toBe('plain');
   });
 });
 

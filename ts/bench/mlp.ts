@@ -8,7 +8,7 @@ import { loadSpirv, type BindingKind, type BufferView, type Device, type GpuBuff
 import { PRESETS, weightCount, type ModelSpec } from '../model/spec.js';
 import { geometryOf } from '../modules/kpn/geometry.js';
 import { specOf } from '../modules/kpn/options.js';
-import { fusedLaunch, gradientLaunch, inferenceLaunch, keeping, panelLaunch, slotsOf, type GradientLaunch, type Launch, type LayerPath } from '../modules/kpn/path.js';
+import { batchLaunch, fusedLaunch, gradientLaunch, keeping, panelLaunch, slotsOf, type GradientLaunch, type Launch, type LayerPath } from '../modules/kpn/path.js';
 import { initialState, STATE_BYTES, SUM_WEIGHTS } from '../modules/kpn-t/state.js';
 import { compare, type Bounds, type Deviation, type Network, type Verdict } from './network.js';
 
@@ -98,7 +98,7 @@ export class MlpBatch {
     const spec = specFor(device, m);
     const halfSums = path.name !== 'plain' && path.tile.halfSums === true;
     if (!train) {
-      const infer = inferenceLaunch(path, device.info, spec, m.width, pixels, MANY);
+      const infer = batchLaunch(path, device.info, spec, m.width, m.layers, pixels, MANY);
       const program = device.program([this.dispatch('kpn/mlp', { ...infer, variant: `infer.${infer.variant}` }, [this.geometry, weights, this.act, this.out])], 'inference');
       return new MlpRun(this.network, pixels, program, ['mlp'], { K: this.out }, [weights], halfSums);
     }

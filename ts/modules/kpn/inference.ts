@@ -5,7 +5,7 @@ import type { BuildContext, NodeDesc, PlanBuffer, Port } from '../../graph/types
 import { partsOf, weightCount, type ModelSpec } from '../../model/spec.js';
 import { needsDown, nodeAdder, push, r, w, type Use } from './nodes.js';
 import { specOf } from './options.js';
-import { choosePath, inferenceLaunch, pixelsPerGroup, type Launch } from './path.js';
+import { choosePath, inferenceLaunch, pixelsPerGroup, runsOf, type Launch } from './path.js';
 import type { WindowLevel } from './window.js';
 
 /** What inference reads and writes; pictures (tile, y, x), rgba. */
@@ -24,6 +24,9 @@ export interface InferencePorts {
 export function addInference(ctx: BuildContext, m: ModelSpec, levels: readonly WindowLevel[], ports: InferencePorts): void {
   new Inference(ctx, m, levels, ports).add();
 }
+
+/** Tiles that a workgroup makes at most, one after the other: more are no faster on an H100. */
+const MOST_RUNS = 8;
 
 class Inference {
   private readonly cpu: boolean;
@@ -51,7 +54,8 @@ class Inference {
     this.spec = specOf(m, this.cpu ? 256 : 64, { packRounds: this.cpu });
     const path = choosePath(device, ctx.params.string('path'), (text) => ctx.warn(text));
     // Built for the whole picture, so that a window's results are its, bit by bit.
-    this.layers = inferenceLaunch(path, device, this.spec, m.width, this.tiles * levels.slice(0, m.levels).reduce((sum, { full }) => sum + full.width * full.height, 0), ctx.frames, 11 * 1024);
+    const inAll = this.tiles * levels.slice(0, m.levels).reduce((sum, { full }) => sum + full.width * full.height, 0);
+    this.layers = inferenceLaunch(path, device, this.spec, m.width, m.layers, inAll, ctx.frames, { besides: 11 * 1024, holds: m.combine !== 'prediff' });
     const pixels = pixelsPerGroup(path, this.layers);
     const width = pixels < 128 ? Math.min(8, pixels) : 16;
     this.tileSize = [width, pixels / width];
@@ -89,11 +93,13 @@ class Inference {
     const [tileWidth, tileHeight] = this.tileSize;
     const image = this.mips[i]!;
     const smaller = this.m.combine === 'prediff' ? this.mips[i + 1]! : image; // bound, but not looked at
+    const [columns, rows] = [Math.ceil(width / tileWidth), Math.ceil(height / tileHeight)];
+    const runs = runsOf(this.layers, columns * rows * this.tiles, MOST_RUNS);
     this.ctx.node({
       label: `denoise ${i}`, kernel: 'kpn/denoise', ...this.layers, spec: { ...this.layers.spec, 28: tileWidth, 29: tileHeight },
-      groups: [Math.ceil(width / tileWidth), Math.ceil(height / tileHeight), this.tiles],
+      groups: [Math.ceil(columns / runs), rows, this.tiles],
       uses: [this.window, r(image), r(smaller), r(below ?? image), r(this.weights), w(result)],
-      push: push(i, this.singleAt(i), below && !filtered ? 1 : 0, filtered ? 1 : 0, this.m.context === 'guide' && i < this.m.levels - 1 ? 1 : 0),
+      push: push(i, this.singleAt(i), below && !filtered ? 1 : 0, filtered ? 1 : 0, this.m.context === 'guide' && i < this.m.levels - 1 ? 1 : 0, runs),
     });
   }
 

@@ -154,11 +154,17 @@ function plainLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], wi
   return { variant: variantOf(path, info, pixels * frames), spec, groups: [Math.ceil(pixels / (spec[0] as number)), 1, 1] };
 }
 
+/** Layers whose weights an invocation has registers for, 32 wide: of a kernel that does nothing else, of one that does. */
+const MOST_HELD = { alone: 6, besides: 4 };
+/** Workgroups that hold weights: as many as an H100 runs at a time. */
+const HOLDING_GROUPS = 392;
+
 /**
  * As panelLaunch, of kernels that keep nothing of the layers (mlp's infer, denoise): where matrices of sums can be made operands, the panel
- * stays in registers between layers (panel_coop.glsl). `besides`: shared memory they need for themselves, in bytes.
+ * stays in registers between layers, and where they are few so do the weights (panel_coop.glsl). `besides`: shared memory they need for themselves, in bytes.
+ * `holds`: that they can go on from one batch to the next; the number of batches is the caller's to choose (runsOf).
  */
-export function inferenceLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, pixels: number, frames: number, besides = 0): Launch {
+export function inferenceLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number, frames: number, { besides = 0, holds = true } = {}): Launch {
   if (path.name === 'plain') return plainLaunch(path, info, spec, width, pixels, frames, 'forward', besides);
   const launch = panelLaunch(path, info, spec, width, pixels, frames);
   if (!path.tile.converts || info.type === 'cpu') return launch;
@@ -167,11 +173,26 @@ export function inferenceLaunch(path: LayerPath, info: DeviceInfo, spec: Launch[
   const perGroup = 4;
   const bytes = besides + Math.max(perGroup * panel, 2 * width) * pitch(width);
   if (bytes > info.limits.maxComputeSharedMemorySize || perGroup * subgroup > info.limits.maxComputeWorkGroupInvocations) return launch;
+  const holding = holds && width === 32 && layers <= (besides > 0 ? MOST_HELD.besides : MOST_HELD.alone);
   return {
-    variant: 'khr.resident', spec: { ...spec, ...tileSpec(info, path.tile, perGroup), 23: panel, 24: width },
+    variant: holding ? 'khr.holding' : 'khr.resident', spec: { ...spec, ...tileSpec(info, path.tile, perGroup), 23: panel, 24: width },
     groups: [Math.ceil(pixels / (panel * perGroup)), 1, 1], ...subgroups(info),
   };
 }
+
+/** Batches that a workgroup of a holding build takes of `batches`, `most` at most: while there are workgroups enough to fill a GPU. */
+export const runsOf = ({ variant }: Launch, batches: number, most = Infinity): number => (variant === 'khr.holding' ? Math.max(1, Math.min(most, Math.ceil(batches / HOLDING_GROUPS))) : 1);
+
+/** inferenceLaunch for mlp's infer, which takes a batch of `pixels` and does nothing else: one with little to do gains nothing from holding weights. */
+export function batchLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number, frames: number): Launch {
+  const resident = inferenceLaunch(path, info, spec, width, layers, pixels, frames, { holds: false });
+  const holding = inferenceLaunch(path, info, spec, width, layers, pixels, frames);
+  const runs = runsOf(holding, holding.groups[0]);
+  return runs === 1 ? resident : inRuns(holding, runs);
+}
+
+/** A holding launch of mlp's infer with `runs` batches a workgroup. */
+export const inRuns = (launch: Launch, runs: number): Launch => ({ ...launch, spec: { ...launch.spec, 17: runs }, groups: [Math.ceil(launch.groups[0] / runs), 1, 1] });
 
 /** Pixels that a workgroup of such a launch takes. */
 export function pixelsPerGroup(path: LayerPath, { variant, spec }: Launch): number {
