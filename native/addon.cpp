@@ -8,6 +8,8 @@
 #include "program.h"
 #include "workers.h"
 
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 namespace vkpn {
@@ -194,6 +196,12 @@ Napi::Value destroyProgram(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+/** Ends the process as it stands: no destructor of a driver runs, nor of anything else. */
+Napi::Value leave(const Napi::CallbackInfo& info) {
+  std::fflush(nullptr);
+  std::_Exit(info[0].As<Napi::Number>().Int32Value());
+}
+
 /** Exports `body` under `name`, its errors translated. */
 template <Napi::Value (*body)(const Napi::CallbackInfo&)>
 void expose(Napi::Object exports, const char* name) {
@@ -224,6 +232,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   expose<createProgram>(exports, "createProgram");
   expose<runProgram>(exports, "runProgram");
   expose<destroyProgram>(exports, "destroyProgram");
+  expose<leave>(exports, "leave");
   return exports;
 }
 

@@ -1,5 +1,5 @@
 // What happens before a device is there: no loader, no driver, a driver that crashes, a cache that lies.
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -225,4 +225,15 @@ describe('the pipeline cache', () => {
     use(dir);
     expect(readdirSync(dir).sort().slice(1)).toEqual(['pipelines-new.bin', 'something else'].sort());
   });
+});
+
+// NVIDIA's driver (580) does, where threads that used it live to the end.
+test('a driver that crashes at the very end spoils no run of the command', () => {
+  const manifest = driver('crashes-at-exit', '__attribute__((destructor)) static void end(void) { *(volatile int*)0 = 1; }');
+  const env = { ...process.env, VK_ADD_DRIVER_FILES: manifest, XDG_CACHE_HOME: emptyCache() };
+  const run = (...args: string[]): number | null => spawnSync(process.execPath, [join(packageRoot, 'bin', 'vkpn'), ...args], { cwd: scratch, env, stdio: 'ignore' }).status;
+  const graph = [join(packageRoot, 'examples', 'demo.cfg'), '--last-frame-only', '--config', 'frames:1'];
+  expect([run('cli', '-g', ...graph), run('cli', '-g', ...graph, 'param:kpn-t:01:width:33'), run('cli', '-g', 'missing.cfg')]).toEqual([0, 2, 2]);
+  // That it crashes where nothing is done about it: else this shows nothing.
+  expect(spawnSync(process.execPath, ['--input-type=commonjs', '-e', `const a = require('${join(packageRoot, 'build', 'Release', 'vkpn.node')}'); a.listDevices();`], { env }).signal).toBe('SIGSEGV');
 });

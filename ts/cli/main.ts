@@ -2,7 +2,7 @@
 
 import { Command, CommanderError } from 'commander';
 import { VkpnError } from '../errors.js';
-import { prepareDevices } from '../gpu/index.js';
+import { leave, prepareDevices } from '../gpu/index.js';
 import { vkpnVersion } from '../root.js';
 import { splitConfig } from './cli-options.js';
 import { ignoreClosedPipes } from './stop.js';
@@ -52,6 +52,21 @@ export async function main(argv: readonly string[]): Promise<number> {
     process.stderr.write(`${describe(error, wantsStack(argv))}\n`);
     return error instanceof VkpnError ? error.exitCode : 1;
   }
+}
+
+/**
+ * From now on the process ends as soon as JavaScript is done (its exit handlers included) and runs no destructors of libraries: threads that have used a driver live
+ * until then, and NVIDIA's (580), unloaded under them, crashes, after all is written. Not under a profiler, which writes at the end.
+ */
+export function leaveAtExit(): void {
+  if (process.execArgv.some((option) => option.includes('-prof'))) return;
+  const node = process as unknown as { reallyExit: (code: number) => void };
+  const end = node.reallyExit.bind(process);
+  node.reallyExit = (code) => {
+    leave(code);
+    end(code);
+  };
+  process.once('beforeExit', () => process.exit());
 }
 
 /** Command lines that come to a device after much else: its driver is loaded meanwhile. */

@@ -75,6 +75,7 @@ export interface Native {
   createProgram(device: DeviceHandle, name: string, ops: NativeOp[]): ProgramHandle;
   runProgram(program: ProgramHandle, repeats: number, timestamps: boolean, submitMs: number, maxPerSubmit: number): Promise<RunResult>;
   destroyProgram(program: ProgramHandle): void;
+  leave(code: number): never;
 }
 
 const hints: Record<string, string> = {
@@ -125,6 +126,11 @@ export function addonPath(): string {
   } catch (cause) {
     throw new GpuError('NO_ADDON', 'the GPU addon is not built', { cause, hint: "Run 'npm run build'." });
   }
+}
+
+/** Ends the process at once where the addon is loaded, and runs no destructor. */
+export function leave(code: number): void {
+  loaded?.leave(code);
 }
 
 /**
