@@ -6,20 +6,13 @@ import { nodesOf, runKernel, runNodes } from './harness.js';
 import { combinations } from './kernel-test.js';
 import { MATRIX_PATHS, onMatrices } from './paths.js';
 import { Tensors, checkBck, checkDup, checkPost, onLevels } from './step-check.js';
-import { bytesOf, geometryOfCase, values, type Snapshot, type StepCase } from './step-run.js';
+import { bytesOf, values, type Snapshot, type StepCase } from './step-run.js';
 
 const gpu = useDevice();
 const params = { cascade: 'block' };
 
-/** Contents as rise leaves them: with dE/dO of level 1 lies I.a. */
-function risen(batch: Batch): Snapshot {
-  const { c, contents } = batch;
-  const I = values(contents.get('I')!, 'f32');
-  const g = values(contents.get('dEdO')!, 'f32');
-  const { first, pixels } = geometryOfCase(c).levels[1]!;
-  for (let p = first; p < first + pixels; p++) g[4 * p + 3] = I[4 * p + 3]!;
-  return without(batch, 'dEdI', 'up2T').set('dEdO', bytesOf(g, 'f32'));
-}
+/** Contents without what fall makes, or keeps to itself. */
+const risen = (batch: Batch): Snapshot => without(batch, 'dEdI', 'up2T');
 
 // In place: levels 0 and 1 are rise's.
 async function testFall(c: StepCase, contents = risen(batchOf(c))): Promise<void> {
@@ -30,7 +23,7 @@ async function testFall(c: StepCase, contents = risen(batchOf(c))): Promise<void
 
 const options = { pyramid: CHOICES.pyramid, up: CHOICES.up } as const;
 const rows = combinations({ combine: ['blend', 'prediff'], ...options, shape: [[1, 1, 3], [3, 21, 4], [19, 34, 6]] } as const);
-test.each(rows)('variant rest: %s', async (_, { combine, pyramid, up, shape: [width, height, levels] }) => {
+test.each(rows)('variant simple: %s', async (_, { combine, pyramid, up, shape: [width, height, levels] }) => {
   await testFall(caseOf({ combine, pyramid, up, levels }, [width, height], 2, { params }));
 });
 
@@ -39,31 +32,32 @@ test.each(postdiff)('variant post: %s', async (_, { pyramid, up, shape: [width, 
   await testFall(caseOf({ combine: 'postdiff', pyramid, up, levels }, [width, height], 2, { params }));
 });
 
-/** With dE/dK, where that has no place in bck: four layers are too many sums for it. As bck.dK makes it, to the bit, of dE/dI as above. */
-const withK = combinations({ combine: CHOICES.combine, pyramid: CHOICES.pyramid, shape: [[7, 1, 2], [37, 18, 4]] } as const);
-describe.each(MATRIX_PATHS)('variants rest.dK and post.dK, path %s', (path) => {
-  onMatrices.each(withK)('%s', async (_, { combine, pyramid, shape: [width, height, levels] }) => {
-    const c = caseOf({ combine, pyramid, up: 'bilinear', levels, layers: 4 }, [width, height], 2, { path, params: { ...params, gradient: 'fused' } });
+/** With dE/dK, where that has no place in bck: four layers are too many sums for it. As bck.dK makes it, of dE/dI as above; drivers for the CPU make the same bits. */
+const withK = combinations({ pyramid: CHOICES.pyramid, shape: [[7, 1, 2], [37, 18, 4]] } as const);
+describe.each(MATRIX_PATHS)('variant post.dK, path %s', (path) => {
+  onMatrices.each(withK)('%s', async (_, { pyramid, shape: [width, height, levels] }) => {
+    const c = caseOf({ combine: 'postdiff', pyramid, up: 'bilinear', levels, layers: 4 }, [width, height], 2, { path, params: { ...params, gradient: 'fused' } });
     const batch = batchOf(c);
     const contents = risen(batch);
     const [fall] = await nodesOf(gpu.device, c, /^fall$/);
-    expect(fall!.variant).toBe(combine === 'postdiff' ? 'post.dK' : 'rest.dK');
+    expect(fall!.variant).toBe('post.dK');
     const joined = await runNodes(gpu.device, c, /^fall$/, contents);
     const split = { ...c, params };
-    const apart = combine === 'postdiff' || levels > 2 ? await runNodes(gpu.device, split, /^fall$/, contents) : contents;
-    expect(joined.get('dEdO')).toEqual(apart.get('dEdO'));
-    const given = new Map([...batch.contents, ...apart, ['dEdA', joined.get('dK')!] as const]);
+    const apart = await runNodes(gpu.device, split, /^fall$/, contents);
+    const exact = gpu.device.info.type === 'cpu';
+    if (exact) expect(joined.get('dEdO')).toEqual(apart.get('dEdO'));
+    const given = new Map([...batch.contents, ...apart, ['dEdO', joined.get('dEdO')!] as const, ['dEdA', joined.get('dK')!] as const]);
     onLevels(checkBck, new Tensors({ ...c, model: { ...c.model, layers: 0 } }, given, batch.scale)); // then dEdA holds nothing but dE/dK
     const [bck] = await nodesOf(gpu.device, { ...split, path: 'plain' }, /^bck$/);
     const uses = bck!.uses.map((use) => (use.name === 'dEdA' ? { ...use, bytes: joined.get('dK')!.byteLength } : use));
     const alone = await runKernel(gpu.device, { ...bck!, variant: 'dK', uses }, given);
-    expect(joined.get('dK')).toEqual(alone.get('dEdA'));
+    if (exact) expect(joined.get('dK')).toEqual(alone.get('dEdA'));
   });
 });
 
 test('as many pixels as a workgroup has invocations', async () => {
   const { maxComputeWorkGroupInvocations: invocations, maxComputeSharedMemorySize: shared } = gpu.device.info.limits;
-  const side = 4 * Math.floor(Math.sqrt(Math.min(invocations, Math.floor(shared / 28 / 32) * 32)));
+  const side = 4 * Math.floor(Math.sqrt(Math.min(invocations, Math.floor(shared / 24 / 32) * 32)));
   await testFall(caseOf({ combine: 'postdiff', levels: 4 }, [side, side], 1, { params }));
   const more = async (combine: 'blend' | 'postdiff'): Promise<string[]> =>
     (await nodesOf(gpu.device, caseOf({ combine, levels: 4 }, [4 * side, side], 1, { params }), /^(fall|dup .|part .|dpost .)$/)).map((node) => node.kernel);

@@ -29,32 +29,44 @@ export interface Cascade {
 
 /** Pixels each way, of the coarser of two levels, that a workgroup of rise or fall takes. */
 const BLOCK = 8;
-/** Invocations and shared memory of a workgroup of glsl/kpn/rise.comp. */
-const RISE_LOCAL = 192;
-const RISE_BYTES = 16164;
-/** Shared memory of glsl/kpn/fall.comp: for an invocation, and at least, for a block. */
-const FALL = { rest: { bytes: 16, least: 0 }, post: { bytes: 28, least: 8112 } } as const;
+/** Invocations and shared memory of a workgroup of glsl/kpn/rise.comp, and of rise_post.glsl. */
+const RISE = { simple: { local: 160, bytes: 5856 }, post: { local: 192, bytes: 16164 } } as const;
+/** Shared memory of glsl/kpn/fall.comp and fall_post.glsl: for an invocation, and at least, for a block. */
+const FALL = { simple: { bytes: 24, least: 0 }, post: { bytes: 24, least: 8112 } } as const;
+
+/** Which of the two. */
+const riseOf = (m: ModelSpec): 'simple' | 'post' => (m.combine === 'postdiff' || m.context === 'guide' ? 'post' : 'simple');
 
 /** Why `rise` and `fall` can't stand for the kernels that go level by level; undefined where they can. */
 export function whyNotByBlocks(m: ModelSpec, { name, limits }: DeviceInfo, f32: boolean): string | undefined {
   if (f32) return 'derivatives are checked in f32';
   if (m.chroma) return 'chroma is 1';
   if (m.levels < 2) return 'there is one level';
-  if (limits.maxComputeWorkGroupInvocations < RISE_LOCAL) return `${name} has workgroups of ${limits.maxComputeWorkGroupInvocations}`;
-  if (limits.maxComputeSharedMemorySize < RISE_BYTES) return `${name} has ${limits.maxComputeSharedMemorySize} bytes of shared memory`;
+  const { local, bytes } = RISE[riseOf(m)];
+  if (limits.maxComputeWorkGroupInvocations < local) return `${name} has workgroups of ${limits.maxComputeWorkGroupInvocations}`;
+  if (limits.maxComputeSharedMemorySize < bytes) return `${name} has ${limits.maxComputeSharedMemorySize} bytes of shared memory`;
   return undefined;
 }
 
 const blocksOf = ({ levels }: Geometry, level: number): [number, number] => [ceilDiv(levels[level]!.width, BLOCK), ceilDiv(levels[level]!.height, BLOCK)];
 
-/** `rise`, from level `top` to `base`: to the end, or no further than what guides the next level. */
-function addRise(c: Cascade, label: string, kind: 'whole' | 'guide', base: number): void {
+/** `rise` from the coarsest level to the end. */
+function addRise(c: Cascade): void {
+  const { pass } = c;
+  if (riseOf(c.model) === 'post') return addRisePost(c, 'rise', 'post', 1);
+  c.node('rise', 'rise', 'simple', { groups: [...blocksOf(c.geometry, 1), c.geometry.tiles], local: RISE.simple.local }, [
+    c.geo, r(c.noise), r(pass.filtered), r(c.mip), r(c.ref), w(pass.combined), w(pass.diff), w(c.gradient), w(pass.output),
+  ]);
+}
+
+/** The same from the coarsest level that is not there yet to level `base`: to the end, or no further than what guides the next level. */
+function addRisePost(c: Cascade, label: string, kind: 'post' | 'guide', base: number): void {
   const { model: m, geometry: g, pass } = c;
   const coarsest = m.combine === 'prediff' ? m.levels : m.levels - 1;
   const top = kind === 'guide' ? Math.min(base + 1, coarsest) : m.context === 'guide' ? 1 : coarsest;
   const combined = top < coarsest ? rw(pass.combined) : w(pass.combined);
   const last = kind === 'guide' ? [w(c.guide)] : [r(c.noise), r(c.ref), w(c.gradient), w(pass.output)];
-  c.node(label, 'rise', kind, { groups: [...blocksOf(g, base), g.tiles], local: RISE_LOCAL }, [c.geo, r(pass.filtered), r(c.mip), combined, w(pass.diff), ...last], push(base, top));
+  c.node(label, 'rise', kind, { groups: [...blocksOf(g, base), g.tiles], local: RISE.post.local }, [c.geo, r(pass.filtered), r(c.mip), combined, w(pass.diff), ...last], push(base, top));
 }
 
 /** The layers, O of all levels, and dE/dO of the finest one, by blocks also of level 1. */
@@ -69,9 +81,9 @@ export function addRising(c: Cascade, fwd: AddForward): void {
   }
   for (let i = m.levels - 1; i >= 0 && m.context === 'guide'; --i) {
     fwd(`fwd ${i}`, g.levels[i]!.first, g.levels[i]!.pixels, i === m.levels - 1 ? mip : c.guide);
-    if (i > 0) addRise(c, `rise ${i}`, 'guide', i);
+    if (i > 0) addRisePost(c, `rise ${i}`, 'guide', i);
   }
-  addRise(c, 'rise', 'whole', 1);
+  addRise(c);
 }
 
 /** What makes dE/dK of dE/dI in the same dispatch: what it reads, and where it goes. */
@@ -83,7 +95,7 @@ export interface KernelGradient {
 }
 
 /**
- * dE/dO of the other levels; under postdiff dE/dI; and dE/dK, where `kernel` is given and that can be in the same dispatch.
+ * dE/dO of the other levels; under postdiff dE/dI; and there, where `kernel` is given and that can be in the same dispatch, dE/dK.
  * @returns what bck takes as dE/dI, where that is not made of dE/dO pixel by pixel; and whether dE/dK is there
  */
 export function addFalling(c: Cascade, kernel?: KernelGradient): { dEdI: PlanBuffer; hasKernelGradient: boolean } {
@@ -91,15 +103,15 @@ export function addFalling(c: Cascade, kernel?: KernelGradient): { dEdI: PlanBuf
   const { filtered, diff } = c.pass;
   const post = m.combine === 'postdiff';
   const bytes = g.pixels * 16 * partsOf(m);
-  const fall = fallOf(c, kernel !== undefined);
-  if (fall && kernel) {
-    node('fall', 'fall', post ? 'post.dK' : 'rest.dK', fall, [geo, r(filtered), rw(gradient), r(kernel.state), r(kernel.image), r(kernel.K), r(diff), w(kernel.dK)]);
+  const fall = fallOf(c);
+  if (fall && post && kernel) {
+    node('fall', 'fall', 'post.dK', fall, [geo, r(filtered), rw(gradient), r(kernel.state), r(kernel.image), r(kernel.K), r(diff), w(kernel.dK)]);
     return { dEdI: gradient, hasKernelGradient: true };
   }
   const dEdI = post ? c.buffer('dEdI', bytes) : gradient;
   const made = { dEdI, hasKernelGradient: false };
   if (fall) {
-    node('fall', 'fall', post ? 'post' : 'rest', fall, [geo, r(filtered), rw(gradient), ...(post ? [w(dEdI)] : [])]);
+    node('fall', 'fall', post ? 'post' : 'simple', fall, [geo, r(filtered), rw(gradient), ...(post ? [w(dEdI)] : [])]);
     return made;
   }
   const level = (i: number): number => g.levels[i]!.pixels;
@@ -112,14 +124,14 @@ export function addFalling(c: Cascade, kernel?: KernelGradient): { dEdI: PlanBuf
 }
 
 /** The grid of `fall`; undefined where there is nothing for it to do, or the device has no room for its workgroups. */
-function fallOf({ byBlocks, geometry: g, model: m, limits }: Cascade, makesKernelGradient: boolean): Grid | undefined {
+function fallOf({ byBlocks, geometry: g, model: m, limits }: Cascade): Grid | undefined {
   const post = m.combine === 'postdiff';
-  const hasBlocks = post || makesKernelGradient;
-  if (!byBlocks || (!hasBlocks && m.levels < 3)) return undefined;
-  const { bytes, least } = FALL[post ? 'post' : 'rest'];
+  if (!byBlocks || (!post && m.levels < 3)) return undefined;
+  const { bytes, least } = FALL[post ? 'post' : 'simple'];
   const area = m.levels > 2 ? g.levels[2]!.width * g.levels[2]!.height : 0;
-  const local = Math.max(hasBlocks ? 4 * BLOCK ** 2 : 0, 32 * ceilDiv(area, 32));
+  const local = Math.max(post ? 4 * BLOCK ** 2 : 0, 32 * ceilDiv(area, 32));
   if (local > limits.maxComputeWorkGroupInvocations || Math.max(least, bytes * local) > limits.maxComputeSharedMemorySize) return undefined;
-  const blocks = hasBlocks ? [1, 2].reduce((sum, i) => sum + blocksOf(g, i)[0] * blocksOf(g, i)[1], 0) : 0;
+  if (!post) return { groups: [g.tiles, 1, 1], local };
+  const blocks = [1, 2].reduce((sum, i) => sum + blocksOf(g, i)[0] * blocksOf(g, i)[1], 0);
   return { groups: [m.levels - 2 + blocks, g.tiles, 1], local };
 }
