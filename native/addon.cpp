@@ -54,9 +54,7 @@ Napi::Value openDevice(const Napi::CallbackInfo& info) {
 }
 
 /** listDevices on a thread. */
-Napi::Value findDevices(const Napi::CallbackInfo& info) {
-  return startList(info.Env(), info.Env().GetInstanceData<AddonData>()->instance);
-}
+Napi::Value findDevices(const Napi::CallbackInfo& info) { return startList(info.Env()); }
 
 /** openDevice on a thread. */
 Napi::Value startDevice(const Napi::CallbackInfo& info) { return startOpen(info.Env(), word(info[0])); }

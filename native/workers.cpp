@@ -43,21 +43,19 @@ private:
 
 class ListWorker : public Worker {
 public:
-  ListWorker(Napi::Env env, std::shared_ptr<Instance>& kept) : Worker(env), kept_(kept) {}
+  explicit ListWorker(Napi::Env env) : Worker(env) {}
 
 private:
   void work() override {
-    instance_ = Instance::get();
-    for (VkPhysicalDevice device : instance_->physicalDevices()) devices_.emplace_back(*instance_, device);
+    // Never freed: this thread lives to the end of the process, and what drivers have it do then must still be loaded.
+    static const auto* const kept = new std::shared_ptr<Instance>(Instance::get());
+    for (VkPhysicalDevice device : (*kept)->physicalDevices()) devices_.emplace_back(**kept, device);
   }
   Napi::Value result(Napi::Env env) override {
-    kept_ = instance_;
     Napi::Array list = Napi::Array::New(env, devices_.size());
     for (uint32_t i = 0; i < devices_.size(); ++i) list.Set(i, deviceInfo(env, devices_[i], i));
     return list;
   }
-  std::shared_ptr<Instance>& kept_;
-  std::shared_ptr<Instance> instance_;
   std::vector<PhysicalDevice> devices_;
 };
 
@@ -142,8 +140,8 @@ private:
 
 }  // namespace
 
-Napi::Promise startList(Napi::Env env, std::shared_ptr<Instance>& kept) {
-  auto* worker = new ListWorker(env, kept);  // deletes itself when done
+Napi::Promise startList(Napi::Env env) {
+  auto* worker = new ListWorker(env);  // deletes itself when done
   worker->Queue();
   return worker->promise();
 }

@@ -10,9 +10,8 @@
 
 namespace vkpn {
 
-/** Starts to load the drivers and ask for their devices; the promise resolves to an array of DeviceInfo, and `kept` then keeps
- * the drivers loaded. */
-Napi::Promise startList(Napi::Env env, std::shared_ptr<Instance>& kept);
+/** Starts to load the drivers, which stay loaded, and ask for their devices; the promise resolves to an array of DeviceInfo. */
+Napi::Promise startList(Napi::Env env);
 
 /** Starts to open the index-th device; the promise resolves to its handle. */
 Napi::Promise startOpen(Napi::Env env, uint32_t index);
