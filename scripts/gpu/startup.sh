@@ -14,7 +14,7 @@ const end = performance.now();
 console.log(`bare: ${(end - begin).toFixed(0)} ms, since the process began ${end.toFixed(0)} ms`);
 addon.closeDevice(device);
 J
-wall() { local s; s=$(date +%s%N); "$@"; echo "   whole process $((($(date +%s%N) - s) / 1000000)) ms"; }
+wall() { local s; s=$(date +%s%N); "$@" || echo "   exit code $?"; echo "   whole process $((($(date +%s%N) - s) / 1000000)) ms"; }
 for _ in 1 2 3; do wall "$N" "$T/bare.cjs"; done
 for preset in classic wide; do
   export XDG_CACHE_HOME=$T/cache-$preset __GL_SHADER_DISK_CACHE_PATH=$T/gl-$preset # NVIDIA's own cache is cold as well
