@@ -21,6 +21,6 @@ for preset in classic wide; do
   mkdir -p "$__GL_SHADER_DISK_CACHE_PATH"
   for run in cold warm warm warm; do
     echo "$preset $run"
-    (cd "$T" && wall "$N" "$R/bin/vkpn" cli -g "$R/examples/demo.cfg" --last-frame-only -d perf --config frames:1 "param:kpn-t:01:preset:$preset" 2>&1 | grep "start-up\|whole")
+    (cd "$T" && wall "$N" "$R/bin/vkpn" cli -g "$R/examples/demo.cfg" --last-frame-only -d perf --config frames:1 "param:kpn-t:01:preset:$preset" 2>&1 | grep "start-up\|whole\|exit code")
   done
 done
