@@ -411,7 +411,9 @@ function still(v: Values): Fit {
 
 /** What the network is to be told of this noise: that of the luminance where it is off by more than a tenth. */
 export function forNetwork({ a, b, luminance = 1 }: Pick<NoiseEstimate, 'a' | 'b' | 'luminance'>): NoiseAb {
-  return Math.abs(luminance - 1) > 0.1 ? { a: a * luminance, b: b * luminance } : { a, b };
+  if (Math.abs(luminance - 1) <= 0.1) return { a, b };
+  const orNone = (x: number, scale: number): number => (x < TINY * scale ? 0 : x);
+  return { a: orNone(a * luminance, CODES * CODES), b: orNone(b * luminance, CODES) };
 }
 
 const SQUARES = rec2020Luminance.map((x) => x * x);
