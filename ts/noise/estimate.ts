@@ -308,8 +308,9 @@ function fit(v: Values, use: (i: number) => boolean, near?: Line): Fit | undefin
   return result;
 }
 
+const toAb = ({ offset, slope }: Line): NoiseAb => orNone({ a: offset * CODES * CODES, b: slope * CODES });
 /** What is far below the rounding to f32 is none. */
-const toAb = ({ offset, slope }: Line): NoiseAb => ({ a: offset < TINY ? 0 : offset * CODES * CODES, b: slope < TINY ? 0 : slope * CODES });
+const orNone = ({ a, b }: NoiseAb): NoiseAb => ({ a: a < TINY * CODES * CODES ? 0 : a, b: b < TINY * CODES ? 0 : b });
 
 /** Variance of values 0..1 at the signal x (SPEC section 1.3). */
 export const noiseVariance = ({ a, b }: NoiseAb, x: number): number => (a + CODES * Math.max(x, 0) * b) / CODES / CODES;
@@ -411,9 +412,7 @@ function still(v: Values): Fit {
 
 /** What the network is to be told of this noise: that of the luminance where it is off by more than a tenth. */
 export function forNetwork({ a, b, luminance = 1 }: Pick<NoiseEstimate, 'a' | 'b' | 'luminance'>): NoiseAb {
-  if (Math.abs(luminance - 1) <= 0.1) return { a, b };
-  const orNone = (x: number, scale: number): number => (x < TINY * scale ? 0 : x);
-  return { a: orNone(a * luminance, CODES * CODES), b: orNone(b * luminance, CODES) };
+  return Math.abs(luminance - 1) > 0.1 ? orNone({ a: a * luminance, b: b * luminance }) : { a, b };
 }
 
 const SQUARES = rec2020Luminance.map((x) => x * x);

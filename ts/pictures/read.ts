@@ -83,7 +83,6 @@ export async function openPicture(path: string, warn: (message: string) => void 
   }
 }
 
-
 /**
  * The picture files among `paths`: files as they are, of folders what lies in them (not deeper) and can be read, in natural order (img2 before img10).
  * @throws InputError FILE_ENOENT, FOLDER_EMPTY, PICTURE_FORMAT

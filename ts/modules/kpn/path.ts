@@ -185,10 +185,9 @@ export const runsOf = ({ variant }: Launch, batches: number, most = Infinity): n
 
 /** inferenceLaunch for mlp's infer, which takes a batch of `pixels` and does nothing else: one with little to do gains nothing from holding weights. */
 export function batchLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number, frames: number): Launch {
-  const resident = inferenceLaunch(path, info, spec, width, layers, pixels, frames, { holds: false });
-  const holding = inferenceLaunch(path, info, spec, width, layers, pixels, frames);
-  const runs = runsOf(holding, holding.groups[0]);
-  return runs === 1 ? resident : inRuns(holding, runs);
+  const launch = inferenceLaunch(path, info, spec, width, layers, pixels, frames);
+  const runs = runsOf(launch, launch.groups[0]);
+  return runs === 1 ? inferenceLaunch(path, info, spec, width, layers, pixels, frames, { holds: false }) : inRuns(launch, runs);
 }
 
 /** A holding launch of mlp's infer with `runs` batches a workgroup. */
