@@ -6,12 +6,10 @@
 
 #include "common/addressing.glsl"
 
-layout(std140, set = 0, binding = 0) uniform Window {
-  vec4 settings;   // noise a, noise b, strength
-  vec4 limits;     // how many standard deviations of its noise a pixel changes by at most: its luminance, each channel; 0: any
-  ivec4 place[8];  // of a level: the first pixel in memory, x and y; the level's width and height
-  ivec4 memory[8]; // of a level: width and height in memory; noise gain (float bits)
-} win;
+// settings: noise a, noise b, strength; limits: how many standard deviations of its noise a pixel changes by at most: its luminance, each channel (0: any);
+// place, of a level: the first pixel in memory, x and y; the level's width and height; memory, of a level: width and height in memory; noise gain (float bits).
+#define WINDOW_FIELDS vec4 settings; vec4 limits; ivec4 place[8]; ivec4 memory[8];
+layout(std140, set = 0, binding = 0) uniform Window { WINDOW_FIELDS } win;
 
 float noiseGain(uint level) { return intBitsToFloat(win.memory[level].z); }
 

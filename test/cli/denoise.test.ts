@@ -76,6 +76,18 @@ describe('what it writes', () => {
     expect(Math.max(...half.map((v, i) => Math.abs(v - (out[i]! + noisy[i]!) / 2)))).toBeLessThan(0.002);
   });
 
+  test('--spin: better, in tiles too, and by the graph that it prints', async () => {
+    expect(await denoise('in.pfm', '-o', 'one.pfm', ...given)).toMatchObject({ code: 0 });
+    expect(await denoise('in.pfm', '-o', 'four.pfm', ...given, '--spin', '4')).toMatchObject({ code: 0 });
+    expect(psnr(read('four.pfm'), clean)).toBeGreaterThan(psnr(read('one.pfm'), clean) + 0.1);
+    const printed = await denoise('in.pfm', '-o', 'tiled.pfm', ...given, '--spin', '4', '--print-cfg');
+    expect(printed.out).toContain('param:kpn:01:spin:4\n');
+    file('graph.cfg', printed.out);
+    expect(await vkpn('cli', '-g', 'graph.cfg', '--tile', '64')).toMatchObject({ code: 0 });
+    expect(readFileSync(join(dir, 'tiled.pfm')).equals(readFileSync(join(dir, 'four.pfm')))).toBe(true);
+    expect(await vkpn('cli', '-g', 'graph.cfg', '--config', 'param:kpn:01:spin:6')).toMatchObject({ code: 2, err: expect.stringMatching(/spin can't be "6"\n {2}there is: 1, 2, 4, 8, 16/) as string });
+  });
+
   test('a sharp picture with the noise of a low ISO is not made worse: no pixel moves farther than noise explains', async () => {
     const [a, b] = [792, 7.68]; // a Canon EOS 30D at ISO 640 (docs/noise.md)
     const lights = clean.map((_, i) => (i % 4 === 3 ? 1 : 0.01 + 0.9 * Math.max(0, Math.sin(1.7 * (i >> 2) * ((i >> 2) % 7))) ** 6));
@@ -194,6 +206,7 @@ test.each([
   [['in.pfm', '-o', 'x.pfm', '--noise', '1:-2'], /--noise 1:-2 is not two numbers/],
   [['in.pfm', '-o', 'x.pfm', '--noise', 'nikkon'], /no noise profile/],
   [['in.pfm', '-o', 'x.pfm', '--strength', '2'], /number from 0 to 1/],
+  [['in.pfm', '-o', 'x.pfm', '--spin', '3'], /'--spin <times>' argument '3' is invalid\. Allowed choices are 1, 2, 4, 8, 16/],
   [['in.pfm', '-o', 'x.pfm', '-w', 'gone.lut'], /gone\.lut is missing/],
   [['gone.jpg', '-o', 'x.jpg'], /gone\.jpg is missing/],
   [['in.pfm', 'there.pfm', '-o', 'there.pfm'], /is a file, but there are 2 pictures/],

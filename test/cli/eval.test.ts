@@ -14,6 +14,8 @@ import type { LevelScores, PictureScores } from '../../ts/quality/evaluate.js';
 import type { Scores } from '../../ts/quality/metrics.js';
 import { addNoise, NAMED_LEVELS } from '../../ts/quality/noise.js';
 import { packageRoot } from '../../ts/root.js';
+import { turnsOf } from '../../ts/modules/kpn/spin.js';
+import { placeOf, turnedImage } from '../kernels/spin-cases.js';
 import { withoutBanner } from '../validation/banner.js';
 import { forward, makeImage, psnr, ssim, type Image } from '../reference/index.js';
 
@@ -98,6 +100,25 @@ test('scores are those of the reference model and the reference metrics, on the 
     near(denoised[0]!, scoresOf(finest!.O, image(clean)), 0.02); // f16 within the network
     expect(denoised[0]!.srgb.psnr).not.toBeCloseTo(noisy.srgb.psnr, 0);
   });
+});
+
+test('--spin: the mean of the reference model\'s results for the picture turned', () => {
+  const [only] = report('-w', 'w.lut', '--crop', '40x30', '--levels', 'mid', '--spin', '4', 'set/a.pfm').mean;
+  const whole = scene(60, 44, 0);
+  const clean = { width: 40, height: 30, rgba: Float32Array.from({ length: 40 * 30 * 4 }, (_, i) => whole[4 * (Math.floor(i / 160) * 60) + (i % 160)]!) };
+  const noise = NAMED_LEVELS[1]!;
+  const given = image(addNoise(clean, noise, 1));
+  const sum = new Float64Array(given.data.length);
+  const results = turnsOf(4, 16).map((turn, k) => {
+    const { O } = forward(model, Float64Array.from(weights), k === 0 ? given : turnedImage(turn, 16, given), noise)[0]!;
+    for (let i = 0; i < sum.length; i++) {
+      const [u, v] = placeOf(turn, 16, given, (i >> 2) % 40, Math.floor((i >> 2) / 40));
+      sum[i]! += (i % 4 === 3 ? 1 : O.data[O.channels * (v * O.width + u) + (i % 4)]!) / 4;
+    }
+    return O;
+  });
+  near(only!.denoised[0]!, scoresOf(makeImage(40, 30, 4, sum), image(clean)), 0.02); // f16 within the network
+  expect(only!.denoised[0]!.srgb.psnr).toBeGreaterThan(scoresOf(results[0]!, image(clean)).srgb.psnr + 0.1);
 });
 
 test("--limits: what vkpn denoise lets a pixel change by, in standard deviations of its noise: 3 in luminance, 6 in a channel", () => {

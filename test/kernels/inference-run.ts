@@ -22,6 +22,8 @@ export interface InferenceCase {
   limits?: readonly [luminance: number, channel: number];
   path?: string;
   frames?: number;
+  /** How often the picture is denoised. */
+  spin?: number;
 }
 
 function sources(c: InferenceCase): { types: ModuleType[]; contents: Snapshot } {
@@ -56,6 +58,7 @@ param:kpn:01:strength:${c.strength ?? 1}
 param:kpn:01:limit:${c.limits?.[0] ?? 0}
 param:kpn:01:limit c:${c.limits?.[1] ?? 0}
 param:kpn:01:path:${c.path ?? 'auto'}
+param:kpn:01:spin:${c.spin ?? 1}
 `;
 
 /** The dispatches of kpn and what is in memory before them. */

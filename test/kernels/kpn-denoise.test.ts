@@ -2,12 +2,11 @@
 import type { ModelSpec } from '../../ts/model/spec.js';
 import { pairwise, picture, random, makeImage, toHalf, type PictureKind } from '../reference/index.js';
 import { useDevice } from '../unit/gpu-harness.js';
-import { denoised } from './denoise-check.js';
+import { checkDenoised as check } from './inference-check.js';
 import { pictureOf, runInference, type InferenceCase } from './inference-run.js';
 import { ALL_PATHS, PATHS, selectPath } from './paths.js';
-import { compare } from './step-check.js';
 import { OPTIONS, testWeights } from './step-cases.js';
-import { values, type PictureFormat, type Snapshot } from './step-run.js';
+import { values, type PictureFormat } from './step-run.js';
 
 const gpu = useDevice();
 
@@ -40,34 +39,6 @@ function caseOf({ shape, format, kind, strength, limits, ...options }: Row, seed
   const relative = model.context !== 'star' && model.context !== 'window';
   const spread = (relative ? 0.05 : 1) * (kind === 'huge' && !relative ? 0.1 : 1);
   return { model, inputs, format, strength, limits, noise: { a: Math.fround(next() * 2e6), b: Math.fround(next() * 50) }, weights: testWeights(model, seed, spread) };
-}
-
-/** Checks every level; returns how many of the values are known to less than two roundings to f16. */
-function check(c: InferenceCase, snapshot: Snapshot): { known: number; all: number } {
-  const { model } = c;
-  const count = { known: 0, all: 0 };
-  for (let tile = 0; tile < c.inputs.length; tile++) {
-    const mip = (level: number) => {
-      const M = pictureOf(c, snapshot, level === 0 ? 'img' : `M ${level}`, level, tile);
-      return makeImage(M.width, M.height, 3, M.data.map(toHalf)); // a picture in f32 is rounded when it is read
-    };
-    for (let level = model.levels - 1; level >= 0; level--) {
-      const coarsest = level === model.levels - 1;
-      const prediff = model.combine === 'prediff';
-      const below = !coarsest ? pictureOf(c, snapshot, `O ${level + 1}`, level + 1, tile) : prediff ? mip(level + 1) : undefined;
-      const filtered = model.combine === 'postdiff' && below;
-      const name = filtered ? `I ${level}` : level === 0 ? 'output' : `O ${level}`;
-      const expected = denoised(model, c.weights, {
-        level, M: mip(level), coarserM: prediff ? mip(level + 1) : undefined, below, noise: c.noise, finish: level === 0 && !filtered ? { noise: c.noise, limits: c.limits ?? [0, 0], strength: c.strength ?? 1 } : undefined,
-      });
-      expected.forEach(({ value, bound, stored }, part) => {
-        compare(`${name}, tile ${tile}, part ${part}`, pictureOf(c, snapshot, name, level, tile, filtered ? 4 : 3, part).data, { value, bound, stored: stored! });
-        value.forEach((v, i) => (count.known += bound[i]! < 2 ** -10 * Math.abs(v) + 2 ** -24 ? 1 : 0));
-        count.all += value.length;
-      });
-    }
-  }
-  return count;
 }
 
 const rows = (fixed: Partial<Row>, contexts: readonly string[]) =>

@@ -24,6 +24,7 @@ interface Case {
   /** Modules between source and sink. */
   chain?: number;
   frames?: number;
+  spin?: number;
 }
 
 const ssbo = (m: ModelSpec): PortShape => ({ channels: 'ssbo', format: 'f16', width: m.width, height: (m.layers + 1) * m.width, count: 1, text: weightsText(m) });
@@ -48,7 +49,7 @@ interface Run {
   summary: RunSummary;
 }
 
-async function run({ model, size: [width, height], count = 1, format = 'f16', chain = 1, frames = 1 }: Case, options: Partial<RunOptions> = {}, module: ModuleType = kpn): Promise<Run> {
+async function run({ model, size: [width, height], count = 1, format = 'f16', chain = 1, frames = 1, spin = 1 }: Case, options: Partial<RunOptions> = {}, module: ModuleType = kpn): Promise<Run> {
   const m = { ...PLAIN, ...model };
   const picture = (frame: number): Uint8Array => {
     const next = random(frame + 1);
@@ -67,6 +68,7 @@ connect:${i === 0 ? 'i-test:01' : `kpn:${i}`}:output:kpn:${i + 1}:input
 connect:i-w:01:output:kpn:${i + 1}:w
 param:kpn:${i + 1}:noise a:100000
 param:kpn:${i + 1}:noise b:20
+param:kpn:${i + 1}:spin:${spin}
 `);
   const text = `frames:${frames}\nmodule:i-test:01\nmodule:i-w:01\nmodule:o-test:01\n${steps.join('')}connect:${chain > 0 ? `kpn:${chain}` : 'i-test:01'}:output:o-test:01:input\n`;
   const types = [source('i-test', { channels: 'rgba', format, width, height, count }, picture), source('i-w', ssbo(m), () => weights), sink, { ...module, name: 'kpn' }];
@@ -105,6 +107,12 @@ describe('the same bits as whole', () => {
     [{ model: { levels: 3, context: 'guide', width: 64, chroma: true, combine: 'postdiff', pyramid: 'binomial' }, size: [180, 31], count: 2 }, 24],
     [{ model: { levels: 2, chroma: true, combine: 'prediff' }, size: [70, 40] }, 12],
     [{ model: { levels: 2 }, size: [90, 40], chain: 2 }, 12],
+    [{ model: { levels: 3 }, size: [101, 67], spin: 16 }, 16],
+    [{ model: { levels: 3, combine: 'postdiff' }, size: [98, 35], count: 2, format: 'f32', spin: 8 }, 20],
+    [{ model: { levels: 2, combine: 'prediff', pyramid: 'binomial' }, size: [70, 81], spin: 4 }, 12],
+    [{ model: { levels: 3, context: 'guide', width: 64 }, size: [40, 101], spin: 2 }, 16],
+    [{ model: { levels: 1 }, size: [33, 20], spin: 8 }, 7],
+    [{ model: { levels: 2 }, size: [61, 40], chain: 2, spin: 4 }, 10],
   ] as const)('%j, tiles of %d', async (c, tile) => void (await same(c, tile)));
 
   test('frame by frame, each its own picture', async () => {

@@ -28,6 +28,8 @@ export interface BenchOptions {
   tiles: readonly number[];
   /** picture. */
   sizes: readonly { width: number; height: number }[];
+  /** picture: how often it is denoised, as kpn's `spin`. */
+  spin: number;
   /** A measurement's, of each case. */
   seconds: number;
   /** Of all random data. */
@@ -194,15 +196,15 @@ class Bench {
   }
 
   async measurePictures(): Promise<void> {
-    const { device, presets, sizes, paths, seed, seconds } = this.o;
+    const { device, presets, sizes, spin, paths, seed, seconds } = this.o;
     for (const [preset, size] of presets.flatMap((p) => sizes.map((s) => [p, s] as const))) {
       const m = PRESETS[preset];
       let want: readonly Float32Array[] | undefined;
       for (const path of ordered(paths)) {
-        const c: Case = { workload: 'picture', path: describePath(path), width: m.width, layers: m.layers, pixels: pixelsOf(m, size.width, size.height), preset, size };
+        const c: Case = { workload: 'picture', path: describePath(path), width: m.width, layers: m.layers, pixels: pixelsOf(m, size.width, size.height, spin), preset, size };
         const asked = this.o.paths.includes(path);
         this.stage(`picture ${c.path}, ${preset}, ${size.width}x${size.height}${asked ? '' : ' (to compare with)'}`);
-        const run = await preparePicture(device, preset, path.name, size.width, size.height, seed);
+        const run = await preparePicture(device, preset, path.name, size.width, size.height, spin, seed);
         try {
           const got = await twoPictures(run, seed);
           want ??= got;

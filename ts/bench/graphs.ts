@@ -169,7 +169,7 @@ export interface PictureRun {
 }
 
 /** Inference of a whole picture, random weights. */
-export async function preparePicture(device: Device, preset: Preset, path: string, width: number, height: number, seed: number): Promise<PictureRun> {
+export async function preparePicture(device: Device, preset: Preset, path: string, width: number, height: number, spin: number, seed: number): Promise<PictureRun> {
   const m = PRESETS[preset];
   const input = source('i-bench', { channels: 'rgba', format: 'f16', width, height, count: 1 }, picture(width, height, seed));
   const weights = source('w-bench', { channels: 'ssbo', format: 'f16', width: m.width, height: (m.layers + 1) * m.width, count: 1, text: weightsText(m) }, toHalf(initialWeights(m, seed)).data);
@@ -184,6 +184,7 @@ connect:kpn:01:output:display:main:input
 param:kpn:01:noise a:1000
 param:kpn:01:noise b:10
 param:kpn:01:path:${path}
+param:kpn:01:spin:${spin}
 `, [input.type, weights.type, kpn, display]);
   return { graph, use: (other) => graph.devicePlan.write(input.buffer(), picture(width, height, other)) };
 }

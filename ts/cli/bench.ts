@@ -10,6 +10,7 @@ import type { DeviceInfo } from '../gpu/index.js';
 import { testedPath, type MatrixPath } from '../gpu/matrix.js';
 import { MAX_LAYERS, PRESETS, WIDTHS, type Preset } from '../model/spec.js';
 import { choosePath, describePath, type LayerPath } from '../modules/kpn/path.js';
+import { SPINS } from '../modules/kpn/spin.js';
 import { Log } from './log.js';
 import { deviceOptions, openDevice, wholeNumber, type CommonOptions } from './session.js';
 
@@ -22,6 +23,7 @@ interface BenchFlags extends CommonOptions {
   presets?: string;
   tiles?: string;
   size?: string;
+  spin: string;
   seconds: string;
   seed?: number;
   json?: boolean;
@@ -61,6 +63,7 @@ export function register(program: Command): void {
     .option('--presets <list>', `of ${Object.keys(PRESETS).join(', ')}, for step and picture (default: classic,wide; classic on a CPU)`)
     .option('--tiles <list>', 'tiles of 64x64 a training step (default: 1,16; 1 on a CPU)')
     .option('--size <list>', 'of the picture, WxH (default: 6000x4000; 768x512 on a CPU)')
+    .addOption(new Option('--spin <times>', 'picture: how often it is denoised (vkpn denoise --spin)').choices(SPINS).default('1'))
     .addOption(new Option('--seconds <s>', 'how long to repeat each measurement').default('0.2'))
     .option('--seed <n>', 'of the random data (default: another each time)', wholeNumber)
     .option('--json', 'for programs')
@@ -77,6 +80,7 @@ interface Plan {
   presets: Preset[];
   tiles: number[];
   sizes: { width: number; height: number }[];
+  spin: number;
   seconds: number;
 }
 
@@ -113,6 +117,7 @@ function readFlags(flags: BenchFlags, cpu: boolean): Plan {
     presets: among('--presets', flags.presets ?? (cpu ? 'classic' : 'classic,wide'), Object.keys(PRESETS) as Preset[]),
     tiles: list('--tiles', flags.tiles ?? (cpu ? '1' : '1,16'), count(65536), 'numbers of tiles, up to 65536'),
     sizes: list('--size', flags.size ?? (cpu ? '768x512' : '6000x4000'), sizeOf, 'widths and heights, like 6000x4000'),
+    spin: Number(flags.spin),
     seconds,
   };
 }

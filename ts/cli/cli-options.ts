@@ -1,10 +1,11 @@
 // The options of `vkpn cli`: vkdt's (SPEC section 5), where the order of options about outputs matters.
 
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { OutputChoice } from '../cfg/outputs.js';
 import type { CheckpointOptions, Interval } from '../checkpoint/checkpoints.js';
 import { InputError } from '../errors.js';
 import { curveNames, primaryNames } from '../formats/colour.js';
+import { SPINS } from '../modules/kpn/spin.js';
 import { parseLevels, type NoiseLevel } from '../quality/noise.js';
 import { deviceOptions, wholeNumber, type CommonOptions } from './session.js';
 
@@ -121,6 +122,10 @@ export function tileOptions(command: Command): Command {
     .option('--tile <pixels>', 'denoise in tiles of at most this width and height (default: in tiles only where the picture does not fit the device)', tileSize)
     .option('--memory <size>', "device memory to use at most, as 512M or 2G (default: most of what the device has to give); pictures that don't fit are denoised in tiles", memorySize);
 }
+
+/** kpn's `spin`. */
+export const spinOption = (): Option =>
+  new Option('--spin <times>', 'denoise so many times, the picture mirrored, moved and transposed, and take the mean: better, for so many times the work (docs/quality.md has figures)').choices(SPINS).default('1');
 
 /** For commander. */
 function tileSize(text: string): number {

@@ -16,6 +16,8 @@ export interface GraphSettings {
   wb: string;
   size: string;
   path?: string;
+  /** How often the picture is denoised, each time lying otherwise. */
+  spin: string;
 }
 
 /**
@@ -58,6 +60,7 @@ export function denoiseGraph(job: Job, s: GraphSettings): string {
     `param:kpn:01:noise b:${s.noise.b}`,
     ...(job.kind === 'raw' ? RAW_LIMITS : PICTURE_LIMITS).map((limit) => `param:kpn:01:${limit}`),
     ...(s.strength === 1 ? [] : [`param:kpn:01:strength:${s.strength}`]),
+    ...(s.spin === '1' ? [] : [`param:kpn:01:spin:${s.spin}`]),
     ...(s.path === undefined ? [] : [`param:kpn:01:path:${s.path}`]),
     ...sink(job, 'out', job.output, 'kpn:01:output', s),
   ];

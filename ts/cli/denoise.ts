@@ -8,7 +8,7 @@ import { decodeLut, lutHeaderBytes, parseLutHeader } from '../formats/lut.js';
 import { loadSpirv, type Device } from '../gpu/index.js';
 import type { TileOptions } from '../graph/tiles.js';
 import { modules } from '../modules/index.js';
-import { tileOptions } from './cli-options.js';
+import { spinOption, tileOptions } from './cli-options.js';
 import { makeFolders, outputFormats, planFiles, type Job, type OutputFormat } from './denoise-files.js';
 import { parseNoise } from './denoise-noise.js';
 import { checkPrepared, denoiseAll, prepare, type Outcome, type PrepareOptions, type Shares } from './denoise-run.js';
@@ -33,11 +33,14 @@ interface DenoiseOptions extends CommonOptions, TileOptions {
   wb: string;
   half?: boolean;
   path?: string;
+  spin: string;
 }
 
 const examples = `
 Examples:
   vkpn denoise noisy.jpg -o clean.jpg
+  vkpn denoise noisy.jpg -o clean.jpg -w best --spin 8
+      the best there is, at eight times the work
   vkpn denoise shoot/ -o shoot-clean/ --format tiff16
       every picture of a folder
   vkpn denoise IMG_5952.CR2 -o . --format jpg --ev 1 --compare
@@ -65,6 +68,7 @@ export function register(program: Command): void {
     .addOption(new Option('--format <name>', 'what to write (default: by the ending of -o, else like the input, of raw tiff16)').choices(outputFormats))
     .option('--quality <0-100>', 'JPEG quality', number(0, 100), 95)
     .option('--strength <0-1>', 'how far to go: 0 leaves the picture as it is, 1 is all', number(0, 1), 1)
+    .addOption(spinOption())
     .option('--noise <a:b|auto|name>', 'the noise: a and b, or as auto finds, or a profile that vkpn profile saved', 'auto')
     .option('--compare', 'also write a before | after picture, NAME-compare')
     .option('--ev <stops>', 'raw: exposure', number(-16, 16), 0)
@@ -98,8 +102,8 @@ async function runDenoise(pictures: readonly string[], options: DenoiseOptions):
   const weights = resolve(weightsFile(options.weights));
   await checkWeights(weights, weights !== resolve(options.weights));
   const jobs = await planFiles(pictures, { output: options.output, format: options.format, compare: options.compare ?? false, force: (options.force ?? false) || (options.printCfg ?? false) });
-  const { strength, quality, ev, wb, path } = options;
-  const how: Omit<PrepareOptions, 'warn'> = { noise, graph: { weights, strength, quality, ev, wb, size: options.half ? 'half' : 'full', path } };
+  const { strength, quality, ev, wb, path, spin } = options;
+  const how: Omit<PrepareOptions, 'warn'> = { noise, graph: { weights, strength, quality, ev, wb, size: options.half ? 'half' : 'full', path, spin } };
   if (options.printCfg) return printCfg(jobs, { ...how, warn: (m) => log.warn(m) });
   await makeFolders(jobs);
   return denoise(jobs, how, options, log);

@@ -13,6 +13,7 @@ import { evaluate, meanLevels, part, PROTOCOL_CROP, PROTOCOL_SEED, type Compared
 import type { RgbaPicture } from '../quality/metrics.js';
 import { NAMED_LEVELS, parseLevels, parseProfile, type NoiseLevel } from '../quality/noise.js';
 import { scoreTable } from '../quality/table.js';
+import { spinOption } from './cli-options.js';
 import { PICTURE_LIMITS } from './denoise-graph.js';
 import { Log } from './log.js';
 import { weightsFile } from './packaged-weights.js';
@@ -25,6 +26,7 @@ interface EvalFlags extends CommonOptions {
   crop: string;
   seed: number;
   path?: string;
+  spin: string;
   limits?: boolean;
   crops?: string;
   pictures?: boolean;
@@ -61,6 +63,7 @@ export function register(program: Command): void {
     .option('--crop <WxH|none>', 'the part of a picture that counts, from its top left corner', `${PROTOCOL_CROP.width}x${PROTOCOL_CROP.height}`)
     .option('--seed <n>', 'of the noise', wholeNumber, PROTOCOL_SEED)
     .option('--path <name>', 'matrix path: auto, khr, nv, plain')
+    .addOption(spinOption())
     .option('--limits', 'no pixel may change by more than vkpn denoise lets it')
     .option('--crops <folder>', 'write PNG pictures there: noisy, denoised by each of the weights, clean, side by side')
     .option('--pictures', 'print every picture, not only the mean')
@@ -97,7 +100,7 @@ async function runEval(paths: readonly string[], flags: EvalFlags): Promise<void
     const { crops } = flags;
     const pictures = await evaluate({
       device, load: loadSpirv, files, weights, levels, crop, seed: flags.seed, warn,
-      params: [...(flags.path === undefined ? [] : [`path:${flags.path}`]), ...(flags.limits ? PICTURE_LIMITS : [])],
+      params: [...(flags.path === undefined ? [] : [`path:${flags.path}`]), ...(flags.spin === '1' ? [] : [`spin:${flags.spin}`]), ...(flags.limits ? PICTURE_LIMITS : [])],
       onCase: crops === undefined ? undefined : async (found) => log.log('pipe', `wrote ${await writeCrops(crops, files, found)}`),
     });
     const means = meanLevels(pictures);

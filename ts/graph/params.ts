@@ -53,8 +53,10 @@ export class ParamValues implements ParamReader {
     if (statement.op !== 'set') throw this.error(statement, target.param, `${value.spec.name} is a name, not numbers: it can only be set`, 'use param:');
     const text = target.value.text;
     if (value.spec.type === 'enum') {
-      const index = (value.spec.values ?? []).indexOf(text);
-      if (index < 0) throw this.error(statement, target.value, `${value.spec.name} can't be "${printable(text.slice(0, 40))}"`, suggestion(text, value.spec.values ?? []));
+      const { name, values = [] } = value.spec;
+      const index = values.indexOf(text);
+      const numbers = values.every((v) => /^\d+$/.test(v)); // of which none is a slip of another
+      if (index < 0) throw this.error(statement, target.value, `${name} can't be "${printable(text.slice(0, 40))}"`, numbers ? `there is: ${values.join(', ')}` : suggestion(text, values));
       value.numbers[0] = index;
     } else if (text.includes('\0')) {
       throw this.error(statement, target.value, `${value.spec.name} may not hold a NUL character`);

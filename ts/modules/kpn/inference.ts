@@ -1,79 +1,92 @@
 // The nodes of inference: the pyramid from fine to coarse, then the levels from coarse to fine, a dispatch each
 // (glsl/kpn/denoise.comp; SPEC 1).
 
-import type { BuildContext, NodeDesc, PlanBuffer, Port } from '../../graph/types.js';
+import type { BuildContext, NodeDesc, PlanBuffer, PortShape } from '../../graph/types.js';
 import { partsOf, weightCount, type ModelSpec } from '../../model/spec.js';
 import { needsDown, nodeAdder, push, r, w, type Use } from './nodes.js';
 import { specOf } from './options.js';
 import { choosePath, inferenceLaunch, pixelsPerGroup, runsOf, type Launch } from './path.js';
 import type { WindowLevel } from './window.js';
 
-/** What inference reads and writes; pictures (tile, y, x), rgba. */
+/** What a run of inference reads and writes; pictures (tile, y, x), rgba. */
 export interface InferencePorts {
   /** window.ts. */
   window: PlanBuffer;
-  /** f16 or f32. */
-  input: Port;
-  /** f16. */
-  weights: PlanBuffer;
+  /** Of the shape's format. */
+  input: PlanBuffer;
   /** f16. */
   output: PlanBuffer;
 }
 
-/** Adds the nodes of inference over `levels`, as many as levelsInMemory says. */
-export function addInference(ctx: BuildContext, m: ModelSpec, levels: readonly WindowLevel[], ports: InferencePorts): void {
-  new Inference(ctx, m, levels, ports).add();
+/** What runs have in common. */
+export interface Inference {
+  ctx: BuildContext;
+  m: ModelSpec;
+  /** Of kernels without layers. */
+  spec: Launch['spec'];
+  layers: Launch;
+  tileSize: readonly [width: number, height: number];
+  /** Pictures at once. */
+  tiles: number;
+  /** Whether these are f32. */
+  single: number;
+  weights: PlanBuffer;
 }
 
 /** Tiles that a workgroup makes at most, one after the other: more are no faster on an H100. */
 const MOST_RUNS = 8;
 
-class Inference {
-  private readonly cpu: boolean;
-  private readonly spec: Launch['spec'];
-  private readonly layers: Launch;
-  private readonly tileSize: readonly [width: number, height: number];
-  private readonly tiles: number;
-  private readonly single: number;
+/** Chooses how kernels are built, for pictures of this shape. `weights`: f16. `runs`: the levels of each run that addInference will add. */
+export function prepareInference(ctx: BuildContext, m: ModelSpec, shape: PortShape, weights: PlanBuffer, runs: readonly (readonly WindowLevel[])[]): Inference {
+  const { device } = ctx;
+  const cpu = device.type === 'cpu';
+  const spec = specOf(m, cpu ? 256 : 64, { packRounds: cpu });
+  const path = choosePath(device, ctx.params.string('path'), (text) => ctx.warn(text));
+  // Built for the whole picture, so that a window's results are its, bit by bit.
+  const inAll = shape.count * runs.flatMap((levels) => levels.slice(0, m.levels)).reduce((sum, { full }) => sum + full.width * full.height, 0);
+  const layers = inferenceLaunch(path, device, spec, m.width, m.layers, inAll, ctx.frames, { besides: 11 * 1024, holds: m.combine !== 'prediff' });
+  const pixels = pixelsPerGroup(path, layers);
+  const width = pixels < 128 ? Math.min(8, pixels) : 16;
+  const made = { ctx, m, spec, layers, tileSize: [width, pixels / width], tiles: shape.count, single: shape.format === 'f32' ? 1 : 0 } as const;
+  if (path.name !== 'plain') return { ...made, weights };
+  const count = weightCount(m);
+  const rounded = ctx.buffer('rounded', 4 * count);
+  nodeAdder(ctx, spec)('expand', 'expand', undefined, count / 2, [r(weights), w(rounded)], push(count / 2));
+  return { ...made, weights: rounded };
+}
+
+/** Adds the nodes of a run over `levels`, as many as levelsInMemory says. `name`: of this run's nodes and buffers. */
+export function addInference(inference: Inference, levels: readonly WindowLevel[], ports: InferencePorts, name: (text: string) => string = (text) => text): void {
+  new InferenceRun(inference, levels, ports, name).add();
+}
+
+class InferenceRun {
   private readonly window: Use;
-  private readonly weights: PlanBuffer;
   /** M of each level; the input at level 0. */
   private readonly mips: PlanBuffer[];
 
   constructor(
-    private readonly ctx: BuildContext,
-    private readonly m: ModelSpec,
+    private readonly how: Inference,
     private readonly levels: readonly WindowLevel[],
     private readonly ports: InferencePorts,
+    private readonly name: (text: string) => string,
   ) {
-    const { device } = ctx;
-    const { shape } = ports.input;
-    this.cpu = device.type === 'cpu';
-    this.tiles = shape.count;
-    this.single = shape.format === 'f32' ? 1 : 0;
-    this.spec = specOf(m, this.cpu ? 256 : 64, { packRounds: this.cpu });
-    const path = choosePath(device, ctx.params.string('path'), (text) => ctx.warn(text));
-    // Built for the whole picture, so that a window's results are its, bit by bit.
-    const inAll = this.tiles * levels.slice(0, m.levels).reduce((sum, { full }) => sum + full.width * full.height, 0);
-    this.layers = inferenceLaunch(path, device, this.spec, m.width, m.layers, inAll, ctx.frames, { besides: 11 * 1024, holds: m.combine !== 'prediff' });
-    const pixels = pixelsPerGroup(path, this.layers);
-    const width = pixels < 128 ? Math.min(8, pixels) : 16;
-    this.tileSize = [width, pixels / width];
     this.window = { buffer: ports.window, access: 'r', kind: 'uniform' };
-    this.mips = levels.map((_, i) => (i === 0 ? ports.input.buffer : this.picture(`M ${i}`, i)));
-    const count = weightCount(m);
-    this.weights = path.name === 'plain' ? ctx.buffer('rounded', 4 * count) : ports.weights;
-    if (path.name === 'plain') nodeAdder(ctx, this.spec)('expand', 'expand', undefined, count / 2, [r(ports.weights), w(this.weights)], push(count / 2));
+    this.mips = levels.map((_, i) => (i === 0 ? ports.input : this.picture(`M ${i}`, i)));
   }
 
   /** A picture of a level's size, rgba f16, of each of `parts`. */
   private picture(name: string, level: number, parts = 1): PlanBuffer {
     const { width, height } = this.levels[level]!;
-    return this.ctx.buffer(name, parts * this.tiles * width * height * 8);
+    return this.how.ctx.buffer(this.name(name), parts * this.how.tiles * width * height * 8);
+  }
+
+  private node(desc: NodeDesc): void {
+    this.how.ctx.node({ ...desc, label: this.name(desc.label) });
   }
 
   add(): void {
-    const { m, levels, mips } = this;
+    const { levels, mips, how: { m } } = this;
     for (let i = 0; i + 1 < levels.length; i++) this.shrink(`shrink ${i}`, i, this.singleAt(i), mips[i]!, mips[i + 1]!);
     let below = m.combine === 'prediff' ? mips[m.levels] : undefined;
     for (let i = m.levels - 1; i >= 0; i--) {
@@ -85,27 +98,27 @@ class Inference {
   }
 
   private singleAt(level: number): number {
-    return level === 0 ? this.single : 0;
+    return level === 0 ? this.how.single : 0;
   }
 
   private denoise(i: number, below: PlanBuffer | undefined, result: PlanBuffer, filtered: boolean): void {
+    const { m, layers, tileSize: [tileWidth, tileHeight], tiles, weights } = this.how;
     const { width, height } = this.levels[i]!;
-    const [tileWidth, tileHeight] = this.tileSize;
     const image = this.mips[i]!;
-    const smaller = this.m.combine === 'prediff' ? this.mips[i + 1]! : image; // bound, but not looked at
+    const smaller = m.combine === 'prediff' ? this.mips[i + 1]! : image; // bound, but not looked at
     const [columns, rows] = [Math.ceil(width / tileWidth), Math.ceil(height / tileHeight)];
-    const runs = runsOf(this.layers, columns * rows * this.tiles, MOST_RUNS);
-    this.ctx.node({
-      label: `denoise ${i}`, kernel: 'kpn/denoise', ...this.layers, spec: { ...this.layers.spec, 28: tileWidth, 29: tileHeight },
-      groups: [Math.ceil(columns / runs), rows, this.tiles],
-      uses: [this.window, r(image), r(smaller), r(below ?? image), r(this.weights), w(result)],
-      push: push(i, this.singleAt(i), below && !filtered ? 1 : 0, filtered ? 1 : 0, this.m.context === 'guide' && i < this.m.levels - 1 ? 1 : 0, runs),
+    const runs = runsOf(layers, columns * rows * tiles, MOST_RUNS);
+    this.node({
+      label: `denoise ${i}`, kernel: 'kpn/denoise', ...layers, spec: { ...layers.spec, 28: tileWidth, 29: tileHeight },
+      groups: [Math.ceil(columns / runs), rows, tiles],
+      uses: [this.window, r(image), r(smaller), r(below ?? image), r(weights), w(result)],
+      push: push(i, this.singleAt(i), below && !filtered ? 1 : 0, filtered ? 1 : 0, m.context === 'guide' && i < m.levels - 1 ? 1 : 0, runs),
     });
   }
 
   /** A level under postdiff: I, down(I), then both with the coarser O. */
   private postdiff(i: number, below: PlanBuffer, result: PlanBuffer): void {
-    const parts = partsOf(this.m);
+    const parts = partsOf(this.how.m);
     const filtered = this.picture(`I ${i}`, i, parts);
     const down = this.picture(`down ${i}`, i + 1, parts);
     this.denoise(i, below, filtered, true);
@@ -114,13 +127,14 @@ class Inference {
   }
 
   private shrink(label: string, i: number, single: number, fine: PlanBuffer, coarse: PlanBuffer, parts = 1): void {
-    this.rows(label, 'shrink', i + 1, [r(fine), w(coarse)], push(i, single), parts * this.tiles);
+    this.rows(label, 'shrink', i + 1, [r(fine), w(coarse)], push(i, single), parts * this.how.tiles);
   }
 
   /** A kernel that runs an invocation a pixel of a level. */
-  private rows(label: string, kernel: string, level: number, uses: NodeDesc['uses'], pushed: Uint8Array, pictures = this.tiles): void {
+  private rows(label: string, kernel: string, level: number, uses: NodeDesc['uses'], pushed: Uint8Array, pictures = this.how.tiles): void {
     const { width, height } = this.levels[level]!;
-    const local = this.spec[0] as number;
-    this.ctx.node({ label, kernel: `kpn/${kernel}`, spec: this.spec, groups: [Math.ceil(width / local), height, pictures], uses: [this.window, ...uses], push: pushed });
+    const { spec } = this.how;
+    const local = spec[0] as number;
+    this.node({ label, kernel: `kpn/${kernel}`, spec, groups: [Math.ceil(width / local), height, pictures], uses: [this.window, ...uses], push: pushed });
   }
 }
