@@ -5,6 +5,7 @@ import { useDevice } from '../unit/gpu-harness.js';
 import { checkInference } from './inference-check.js';
 import { runInference, type InferenceCase } from './inference-run.js';
 import { combinations } from './kernel-test.js';
+import { PATHS } from './paths.js';
 import { alignOf, placeOf, runCase, SPUN, spunCase, turnsOfCase } from './spin-cases.js';
 import { bytesOf, values, type PictureFormat, type Snapshot } from './step-run.js';
 
@@ -62,8 +63,10 @@ const RUNS: readonly (readonly [spin: number, shape: readonly [number, number, n
   [16, [5, 3, 3], 'f16', {}, { context: 'norm', ablend: 'sigmoid' }],
 ];
 
+const onPaths = PATHS.map((path): (typeof RUNS)[number] => [2, [21, 18, 3], 'f16', { path }, { context: 'norm', combine: 'postdiff', ablend: 'sigmoid', layers: 2 }]);
+
 describe('every run by itself, and the mean of all', () => {
-  test.each(RUNS)('%d of %j, %s, %j, %j', async (spin, shape, format, more, model) => {
+  test.each([...RUNS, ...onPaths])('%d of %j, %s, %j, %j', async (spin, shape, format, more, model) => {
     const c: InferenceCase = { ...spunCase(shape, format, spin, model), ...more };
     if (c.model.context !== 'star') c.weights = c.weights.map((w) => toHalf(w / 20)); // contexts relative to the noise are large
     const snapshot = await runInference(gpu.device, c);

@@ -124,14 +124,14 @@ describe('the same bits as whole', () => {
   });
 });
 
-test('a little less around the tiles is not enough', async () => {
-  const c: Case = { model: { levels: 3 }, size: [150, 101] };
+test.each([['blend', 1], ['prediff', 8]] as const)('a little less around the tiles is not enough: %s, spin %d', async (combine, spin) => {
+  const c: Case = { model: { levels: 3, combine }, size: [150, 101], spin };
   const short: ModuleType = {
     ...kpn,
     create: (info) => {
       const instance = kpn.create(info);
-      const { halo, align } = windowNeeds({ ...PLAIN, levels: 3 });
-      return Object.assign(instance, { windows: () => ({ halo: halo - align, align }) });
+      const { halo, align } = windowNeeds({ ...PLAIN, levels: 3, combine });
+      return Object.assign(instance, { windows: () => ({ halo: spin > 1 ? halo : halo - align, align }) });
     },
   };
   const [whole, tiled] = [await run(c), await run(c, { tile: 16 }, short)];
