@@ -55,6 +55,7 @@ async function rowsOf(base) {
     row('training noise vkdt', [`${G}noise:vkdt`]),
     row('training noise mid', [`${G}noise:fixed`, `${G}noise a:274870`, `${G}noise b:327.7`]),
     row('noise channel 0 after training', [], { zeroed: true }),
+    row('highlights as they are', [`${G}hilite:0`]),
     row('exposures of vkdt', [`${G}ev lo:-2`, `${G}ev hi:2`]),
   );
   if (narrow)

@@ -13,6 +13,7 @@ layout(constant_id = 4) const uint NOISE = 0;        // vkdt (uniform a and b), 
 layout(constant_id = 5) const bool RANDOM_TILE = true; // picture, place, flip and exposure
 layout(constant_id = 6) const uint PICTURES = 1;     // in imgi and refi each, one behind the other
 layout(constant_id = 7) const bool PROFILES = false; // each picture has a noise profile of its own
+layout(constant_id = 8) const bool HILITE = false;   // expand highlights, of random tiles with synthetic noise
 
 layout(set = 0, binding = 0) readonly buffer Frame { uint frame; };
 layout(set = 0, binding = 1) readonly buffer Imgi { uint imgi[]; };
@@ -28,6 +29,7 @@ layout(push_constant) uniform Push {
   uint seed;
   float a, b;                  // the picture's own profile (0, 1, 3) or the fixed one
   float ev, evs;               // exposure: stops from the least on, and how many
+  float hilite;                // highlights: stops by which they are expanded at most
 } push;
 
 // Numbers of the tile, the same for all its pixels: h = hash(frame, tile, purpose).
@@ -43,12 +45,23 @@ vec2 drawNoise(uint tile) {
   return vec2(65535.0 * 65535.0, 65535.0 / 0.18) * sigma * sigma;
 }
 
+// Brightness, of white's, from which a pixel is a highlight; white is one wholly.
+const float HIGHLIGHT = 0.5;
+
+// By how much a pixel is expanded in a tile whose share of `hilite` is u: what a picture has clipped at white becomes 2^(u hilite). What
+// is brighter than white was not clipped there: it is expanded less, and nothing beyond 2^hilite, so that it stays in the range of f16.
+float expansion(vec3 rgb, float u) {
+  vec3 size = abs(rgb);
+  float bright = max(size.r, max(size.g, size.b));
+  return exp2(u * max(push.hilite * smoothstep(HIGHLIGHT, 1.0, bright) - log2(max(bright, 1.0)), 0.0));
+}
+
 void main() {
   uint i = gl_GlobalInvocationID.x, area = push.tileWidth * push.tileHeight;
   if (i >= area * push.tiles) return;
   uint tile = i / area, r = i - tile * area;
   uvec2 at = uvec2(r % push.tileWidth, r / push.tileWidth), from = at;
-  float exposure = 1.0;
+  float exposure = 1.0, share = 0.0;
   uint picture = 0;
   if (RANDOM_TILE) {
     vec4 u = tileRandom(tile, 0), f = tileRandom(tile, 2);
@@ -57,10 +70,12 @@ void main() {
     from += min(uvec2(u.xy * vec2(push.width - push.tileWidth + 1, push.height - push.tileHeight + 1)),
                 uvec2(push.width - push.tileWidth, push.height - push.tileHeight));
     exposure = exp2(push.ev + push.evs * u.z);
+    share = f.z;
     picture = min(uint(u.w * float(PICTURES)), PICTURES - 1);
   }
   uint p = (picture * push.height + from.y) * push.width + from.x;
-  vec3 ref = exposure * READ_PICTURE(refi, REF_F32, p).rgb, img;
+  vec3 ref = READ_PICTURE(refi, REF_F32, p).rgb, img;
+  ref *= HILITE && RANDOM_TILE ? exposure * expansion(ref, share) : exposure;
   vec2 ab;
   if (MODE == 2 || MODE == 4) {
     ab = drawNoise(tile);

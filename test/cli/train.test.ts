@@ -75,7 +75,7 @@ test('the printed graph, run by vkpn cli, gives the same weights; nothing else i
   expect(weights('direct.lut')).toEqual(weights('printed.lut'));
   // It prints the graph that it runs.
   expect(out.startsWith(own.out.replace('filename:direct', 'filename:printed'))).toBe(true);
-  for (const line of ['frames:12', 'param:cnngenin:01:noise:fixed', 'param:cnngenin:01:noise a:400000', 'param:cnngenin:01:noise b:30', 'param:cnngenin:01:batch:2', 'param:kpn-t:01:preset:photo', 'param:kpn-t:01:decay:cosine', 'param:i-set:01:pool:3'])
+  for (const line of ['frames:12', 'param:cnngenin:01:ev hi:6', 'param:cnngenin:01:hilite:7', 'param:cnngenin:01:noise:fixed', 'param:cnngenin:01:noise a:400000', 'param:cnngenin:01:noise b:30', 'param:cnngenin:01:batch:2', 'param:kpn-t:01:preset:photo', 'param:kpn-t:01:decay:cosine', 'param:i-set:01:pool:3'])
     expect(out.split('\n')).toContain(line);
 });
 
@@ -84,6 +84,7 @@ test('pairs: the noise is found in them, or given', () => {
   expect({ code, err }).toMatchObject({ code: 0 });
   for (const line of ['connect:i-set:01:noise:cnngenin:01:profile', 'connect:i-set:01:ref:cnngenin:01:refi', 'param:cnngenin:01:generate:1', `param:i-set:01:folder:${dir}/noisy`, `param:i-set:01:clean:${dir}/clean`])
     expect(out.split('\n')).toContain(line);
+  expect(out).not.toMatch(/hilite|ev hi/);
   const given = train('clean', 'given.lut', '--pairs', 'noisy', '--frames', '6', '--noise', '1e6:20');
   expect(given.code).toBe(0);
   expect(given.out).toContain('param:i-set:01:noise a:1000000');

@@ -1,6 +1,6 @@
 // cnngenin/gen: tiles, flips, exposure, noise, mosaic and the noise's profile (SPEC 4, cnngenin). Its random numbers are its
 // own; what it made of them is read off its output, compared exactly, and their distribution tested to 5 sigma.
-import { type Image, addNoise, cutTile, exposedNoise, makeImage, mosaic, random, toHalf } from '../reference/index.js';
+import { type Image, addNoise, cutTile, expandHighlights, exposedNoise, makeImage, mosaic, noiseSigma, random, toHalf } from '../reference/index.js';
 import { useDevice } from '../unit/gpu-harness.js';
 import { runKernel } from './harness.js';
 import { bytesOf, type PictureFormat, values } from './step-run.js';
@@ -22,6 +22,8 @@ interface Options {
   formats?: readonly [PictureFormat, PictureFormat];
   /** Exposures from, to, in stops. */
   ev?: readonly [number, number];
+  /** Highlights: stops by which they are expanded at most. */
+  hilite?: number;
   /** More pictures behind the first. */
   more?: readonly { img: Image; ref: Image }[];
   /** A profile for each picture. */
@@ -36,13 +38,14 @@ interface Generated {
   noise: { a: number; b: number }[];
 }
 
-async function generate({ mode, img, ref, size: [width, height], tiles = 1, frame = 0, seed = 1, noise = 'fixed', randomTile = false, a = 0, b = 0, ev = [-2, 2], formats = ['f32', 'f32'], more = [], profiles }: Options): Promise<Generated> {
-  const push = new DataView(new ArrayBuffer(40));
+async function generate({ mode, img, ref, size: [width, height], tiles = 1, frame = 0, seed = 1, noise = 'fixed', randomTile = false, a = 0, b = 0, ev = [-2, 2], hilite = 0, formats = ['f32', 'f32'], more = [], profiles }: Options): Promise<Generated> {
+  const push = new DataView(new ArrayBuffer(44));
   [ref.width, ref.height, width, height, tiles, seed].forEach((v, i) => push.setUint32(4 * i, v, true));
   push.setFloat32(24, a, true);
   push.setFloat32(28, b, true);
   push.setFloat32(32, ev[0], true);
   push.setFloat32(36, ev[1] - ev[0], true);
+  push.setFloat32(40, hilite, true);
   const pixels = width * height * tiles;
   const all = [{ img, ref }, ...more];
   const contents = new Map([
@@ -51,7 +54,7 @@ async function generate({ mode, img, ref, size: [width, height], tiles = 1, fram
   ]);
   const profile = new Uint8Array(Float32Array.from((profiles ?? [{ a: 9e9, b: 9e9 }]).flatMap((p) => [p.a, p.b])).buffer);
   const result = await runKernel(gpu.device, {
-    kernel: 'cnngenin/gen', spec: { 0: 64, 1: mode, 2: formats[0] === 'f32', 3: formats[1] === 'f32', 4: ['vkdt', 'log', 'fixed'].indexOf(noise), 5: randomTile, 6: all.length, 7: profiles !== undefined },
+    kernel: 'cnngenin/gen', spec: { 0: 64, 1: mode, 2: formats[0] === 'f32', 3: formats[1] === 'f32', 4: ['vkdt', 'log', 'fixed'].indexOf(noise), 5: randomTile, 6: all.length, 7: profiles !== undefined, 8: hilite > 0 },
     push: new Uint8Array(push.buffer), groups: [Math.ceil(pixels / 64), 1, 1],
     uses: [
       ...[...contents].map(([name, data]) => ({ name, access: 'r' as const, bytes: data.byteLength })),
@@ -215,6 +218,70 @@ describe('a pool of pictures', () => {
     const g = await generate({ mode: 0, ...pool[0]!, more: pool.slice(1), size: [w, h], profiles });
     expect(g.ref[0]).toEqual(makeImage(w, h, 3, cutTile(pool[0]!.ref, { x: 0, y: 0, size: w, flipX: false, flipY: false, ev: 0 }).data.subarray(0, 3 * w * h)));
     expect(g.noise[0]).toEqual(profiles[0]);
+  });
+});
+
+describe('highlights', () => {
+  const [W, H, w, h] = [40, 24, 16, 12];
+  const [tiles, frame, seed, hilite] = [300, 5, 3, 7];
+  const ev = [-1, 2] as const;
+  const next = random(11);
+  /** A third of its pixels of shadows and mid tones, a third of highlights, a third of brighter than white; some below 0, some white. */
+  const picture = makeImage(W, H, 3, Array.from({ length: W * H }, (_, i) => {
+    const bright = i % 12 === 1 ? 1 : [0.5 * next(), 0.5 + 0.5 * next(), 2 ** (9 * next())][i % 3]!;
+    const rgb = [bright, bright * next(), bright * (1.2 * next() - 0.2)];
+    return Array.from({ length: 3 }, (_v, k) => toHalf(rgb[(i + k) % 3]!));
+  }).flat());
+  const run = (more: Partial<Options> = {}): Promise<Generated> =>
+    generate({ mode: 2, img: picture, ref: picture, size: [w, h], tiles, frame, seed, randomTile: true, ev, hilite, ...more });
+  /** Tile t as the reference makes it of the random numbers that the host finds. */
+  const expected = (t: number, stops = hilite): Image => {
+    const [ux, uy, uz] = drawn4(frame, t, 0, seed) as [number, number, number];
+    const [fx, fy, share] = drawn4(frame, t, 2, seed) as [number, number, number];
+    const [x, y] = [Math.floor(Math.fround(ux * (W - w + 1))), Math.floor(Math.fround(uy * (H - h + 1)))];
+    const cut = cutTile(expandHighlights(picture, stops, share), { x, y, size: w, flipX: fx < 0.5, flipY: false, ev: ev[0] + (ev[1] - ev[0]) * uz });
+    // Of the square that cutTile cuts the upper h rows, flipped among themselves.
+    const row = (k: number): number[] => Array.from(cut.data.subarray(3 * w * k, 3 * w * (k + 1)));
+    return makeImage(w, h, 3, Array.from({ length: h }, (_, k) => row(fy < 0.5 ? h - 1 - k : k)).flat());
+  };
+  /** Of f16's rounding, and of two exp2 in f32 (3 + 2 |x| units each, |x| to 7), which may fall on the other side of a tie. */
+  const near = (found: number, right: number): boolean => Math.abs(found - right) <= 2 ** -24 + Math.abs(right) * (2 ** -11 + 2 ** -18);
+  const off = (images: readonly Image[], of: (t: number) => Image): number =>
+    images.reduce((wrong, image, t) => wrong + of(t).data.filter((right, i) => !near(image.data[i]!, right)).length, 0);
+
+  test('are expanded as the reference expands them, by a factor of the tile that is drawn anew; 0 stops leave them', async () => {
+    const g = await run();
+    expect(g.img).toEqual(g.ref); // no noise
+    expect(off(g.ref, expected)).toBe(0);
+    // A test that can fail: neither is as it was, nor with another number of stops.
+    for (const stops of [0, 6.9]) expect(off(g.ref, (t) => expected(t, stops))).toBeGreaterThan(1000);
+    expectUniform(g.ref.map((_, t) => drawn4(frame, t, 2, seed)[2]!), 0, 1);
+    expect(off((await run({ hilite: 0 })).ref, (t) => expected(t, 0))).toBe(0);
+    expect(off((await run({ mode: 4 })).ref, expected)).toBe(0);
+  });
+
+  test('with the noise of what they became', async () => {
+    const profile = { a: 4e6, b: 30 };
+    const g = await run(profile);
+    // Where f16 of what is stored is fine against the noise.
+    const z = g.ref.flatMap((ref, t) => Array.from(ref.data, (v, i) => [v, (g.img[t]!.data[i]! - v) / noiseSigma(profile, v)] as const)).filter(([v]) => v > 2 && v < 16).map(([, u]) => u);
+    expect(z.length).toBeGreaterThan(10_000);
+    expect(Math.abs(mean(z))).toBeLessThan(5 / Math.sqrt(z.length));
+    const rounding = Math.max(...[2, 4, 8].map((v) => (2 ** -10 * v / noiseSigma(profile, v)) ** 2 / 12));
+    expect(Math.abs(variance(z) - 1)).toBeLessThan(5 * Math.sqrt(2 / z.length) + rounding);
+  });
+
+  test('of a picture as bright as f16 lets i-set be, exposed most, stay in f16', async () => {
+    const bright = makeImage(W, H, 3, Array.from(picture.data, (v, i) => (i % 7 === 0 ? 1023.5 : i % 7 === 1 ? -1023.5 : toHalf(v))));
+    const g = await run({ ref: bright, ev: [6, 6], hilite: 9 });
+    const largest = Math.max(...g.ref.map(({ data }) => data.reduce((m, v) => Math.max(m, Math.abs(v)), 0)));
+    expect(largest).toBe(65504);
+    expect(g.img.every(({ data }) => data.every(Number.isFinite))).toBe(true);
+  });
+
+  test('are left alone where the tile is not random', async () => {
+    const whole = { mode: 2, img: picture, ref: picture, size: [W, H] as const, hilite };
+    expect((await generate(whole)).ref[0]!.data).toEqual(picture.data);
   });
 });
 

@@ -25,6 +25,24 @@ export function cutTile(image: Image, cut: TileCut): Image {
   return tile;
 }
 
+/**
+ * Highlights of a picture whose white is 1, expanded before it is exposed. With m, the largest of a pixel's |r|, |g|, |b|: half of white and
+ * less stays, white becomes 2^(share stops), between them the stops rise as smoothstep does. Above white they fall by log2(m), and with
+ * them what is gained, to none at 2^stops.
+ */
+export function expandHighlights(image: Image, stops: number, share: number): Image {
+  const out = makeImage(image.width, image.height, image.channels);
+  for (let y = 0; y < image.height; y++)
+    for (let x = 0; x < image.width; x++) {
+      const values = pixel(image, x, y, 0, image.channels);
+      const m = Math.max(...values.map(Math.abs));
+      const t = Math.min(Math.max(2 * m - 1, 0), 1);
+      const gained = m <= 1 ? stops * t * t * (3 - 2 * t) : Math.max(0, stops - Math.log2(m));
+      out.data.set(values.map((v) => v * 2 ** (share * gained)), (y * image.width + x) * image.channels);
+    }
+  return out;
+}
+
 /** Synthetic noise: every value plus z sigma(value), z standard normal, one for each value. */
 export function addNoise(reference: Image, z: ArrayLike<number>, noise: Noise): Image {
   return makeImage(reference.width, reference.height, reference.channels, reference.data.map((v, i) => v + z[i]! * noiseSigma(noise, v)));

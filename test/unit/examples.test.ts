@@ -44,6 +44,7 @@ test.each([
   expect(updates).toBeGreaterThan(0);
   expect((await run(name)).bytes.equals(bytes)).toBe(true);
   expect((await run(name, ['param:cnngenin:01:seed:2'])).bytes.equals(bytes)).toBe(false);
+  expect((await run(name, ['param:cnngenin:01:hilite:0'])).bytes.equals(bytes)).toBe(false);
 });
 
 test.each(['photo', 'best'] as const)('weights/%s.lut: of the preset, trained by a graph that says what train-%s.cfg says', async (preset) => {

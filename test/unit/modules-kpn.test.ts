@@ -56,6 +56,10 @@ test.each([
   ['sizes of the pair differ', [], { img: { ...picture, width: 99 } }, 'SIZE_MISMATCH', /imgi is 99x80, but refi is 100x80/],
   ['the pair goes through its sequence apart', [], { img: { ...picture, period: 3 }, ref: { ...picture, period: 4 } }, 'SEQUENCE_MISMATCH', /3 frames, but refi through 4/],
   ['exposures that are none', ['param:cnngenin:01:ev lo:3'], {}, 'EXPOSURES', /exposures from ev lo 3 to ev hi 2 are none/],
+  ['highlights of a pair', ['param:cnngenin:01:hilite:3'], {}, 'HIGHLIGHTS', /hilite 3 can't expand the highlights of generate 1/],
+  ['highlights of a mosaic with its own noise', ['param:cnngenin:01:generate:3', 'param:cnngenin:01:hilite:3'], {}, 'HIGHLIGHTS', /highlights of generate 3/],
+  ['beyond f16 by exposure, whatever the highlights', ['param:cnngenin:01:generate:2', 'param:cnngenin:01:ev hi:6', 'param:cnngenin:01:hilite:7'], { ref: { ...picture, range: { min: 0, max: 1100 } } }, 'BEYOND_F16', /values up to 1100, 64 times that/],
+  ['more highlights than f16 holds', ['param:cnngenin:01:generate:2', 'param:cnngenin:01:hilite:9.5'], {}, 'CFG_BAD_VALUE', /hilite should be from 0 to 9, not 9.5/],
   ['a picture smaller than a tile', ['param:cnngenin:01:size:128'], {}, 'PICTURE_TOO_SMALL', /100x80, smaller than a tile of 128x128/],
   ['beyond f16 by exposure', [], { ref: { ...picture, range: { min: 0, max: 20000 } } }, 'BEYOND_F16', /values up to 20000, 4 times that/],
   ['no checkpoint', ['param:kpn-t:01:init:0'], {}, 'NO_CHECKPOINT', /init is 0.*nothing is connected to wcp/],
@@ -75,6 +79,9 @@ test.each([
 test('beyond f16 only where it is kept in f16', async () => {
   const ref = { ...picture, range: { min: -60000, max: 60000 } };
   await expect(refused(['param:cnngenin:01:generate:0'], { img: ref, ref })).rejects.toThrow('the graph was accepted');
+  // Highlights end at 2^hilite, which exposure leaves in f16.
+  const bright = ['param:cnngenin:01:generate:2', 'param:cnngenin:01:ev hi:6', 'param:cnngenin:01:hilite:9'];
+  await expect(refused(bright, { ref: { ...picture, range: { min: 0, max: 1023 } } })).rejects.toThrow('the graph was accepted');
 });
 
 test('a checkpoint that fits is taken, whatever loss it was trained with', async () => {

@@ -34,8 +34,9 @@ export interface TrainSettings {
 }
 
 export const DEFAULTS = { preset: 'photo' as Preset, frames: 20_000, batch: 16, tile: 64, alpha: 0.003, seed: 1, reduce: 'auto' } as const;
-/** Stops by which tiles of clean pictures are exposed at most: so bright edges are learnt too (docs/quality.md). Pairs have their noise, which would be exposed with them. */
+/** Stops by which tiles of clean pictures are exposed at most, and their highlights expanded: so bright edges are learnt too (docs/quality.md). Pairs have their noise, which would be exposed with them. */
 const BRIGHTEST_EV = 6;
+const HIGHLIGHTS = 7;
 /** Frames over which the learning rate rises: Adam's first estimates of the moments are of few frames. */
 const WARMUP = 100;
 
@@ -71,7 +72,7 @@ export function trainGraph(s: TrainSettings): string {
       ...(pairs && s.noise.kind === 'fixed' ? [['noise a', s.noise.a] as const, ['noise b', s.noise.b] as const] : [])),
     `# Tiles of them, at random, exposed at random.${s.noise.kind === 'fixed' && s.noise.from !== undefined ? ` Noise of ${inLine(s.noise.from, 'the noise profile')}.` : ''}`,
     ...set('cnngenin:01', ['generate', pairs ? 1 : 2], ['batch', s.batch], ['size', s.tile], ['seed', s.seed],
-      when(!pairs, ['ev hi', BRIGHTEST_EV] as const), when(!pairs, ['noise', s.noise.kind === 'fixed' ? 'fixed' : 'log'] as const),
+      when(!pairs, ['ev hi', BRIGHTEST_EV] as const), when(!pairs, ['hilite', HIGHLIGHTS] as const), when(!pairs, ['noise', s.noise.kind === 'fixed' ? 'fixed' : 'log'] as const),
       ...(!pairs && s.noise.kind === 'fixed' ? [['noise a', s.noise.a] as const, ['noise b', s.noise.b] as const] : [])),
     '# The network, from random weights, and how it learns.',
     ...set('kpn-t:01', ['preset', s.preset], ['init', 1], ['seed', s.seed], ['alpha', s.alpha], ['beta1', 0.9], ['eps', '1e-8'], ['L2', 0], ['gradclip', 1], ['decay', 'cosine'], ['warmup', Math.min(WARMUP, Math.ceil(s.frames / 10))],

@@ -47,6 +47,11 @@ class Cnngenin implements ModuleInstance {
     const [least, most] = [p.float('ev lo'), p.float('ev hi')];
     if (least > most)
       throw new InputError('EXPOSURES', `cnngenin:${ctx.info.inst}: exposures from ev lo ${least} to ev hi ${most} are none`, { place: ctx.params.place(p.isSet('ev lo') ? 'ev lo' : 'ev hi'), hint: 'set ev lo to less than ev hi' });
+    if (p.float('hilite') > 0 && !fromReference(generate))
+      throw new InputError('HIGHLIGHTS', `cnngenin:${ctx.info.inst}: hilite ${p.float('hilite')} can't expand the highlights of generate ${generate}: their noise is the picture's own, which is clipped with them`, {
+        place: ctx.params.place('hilite'), hint: 'leave hilite 0, or add noise to the reference (generate:2 or 4)',
+      });
+    // Expanded highlights add nothing to this: they end at 2^hilite, at most 512, times 64 of ev hi.
     const gain = random ? Math.max(1, 2 ** most) : 1;
     for (const picture of fromReference(generate) ? [ref] : [ref, img!]) checkF16Range(`cnngenin:${ctx.info.inst}`, picture, gain, ctx.info.place);
     const count = random ? p.int('batch') : 1;
@@ -79,15 +84,16 @@ class Cnngenin implements ModuleInstance {
     const { a, b } = this.profile(ctx);
     const random = generate !== 0 && p.int('tiles') !== 0;
     this.frameBuffer = ctx.buffer('frame', 4, { persistent: true, init: 'zero' });
-    const push = new DataView(new ArrayBuffer(40));
+    const push = new DataView(new ArrayBuffer(44));
     [ref.shape.width, ref.shape.height, this.tile.width, this.tile.height, this.tile.count, p.int('seed')].forEach((x, i) => push.setUint32(4 * i, x, true));
     push.setFloat32(24, a, true);
     push.setFloat32(28, b, true);
     push.setFloat32(32, p.float('ev lo'), true);
     push.setFloat32(36, p.float('ev hi') - p.float('ev lo'), true);
+    push.setFloat32(40, p.float('hilite'), true);
     ctx.node({
       label: 'gen', kernel: 'cnngenin/gen', push: new Uint8Array(push.buffer),
-      spec: { 0: LOCAL, 1: generate, 2: img.shape.format === 'f32', 3: ref.shape.format === 'f32', 4: NOISES.indexOf(p.string('noise') as 'vkdt'), 5: random, 6: ref.shape.count, 7: profiles !== undefined },
+      spec: { 0: LOCAL, 1: generate, 2: img.shape.format === 'f32', 3: ref.shape.format === 'f32', 4: NOISES.indexOf(p.string('noise') as 'vkdt'), 5: random, 6: ref.shape.count, 7: profiles !== undefined, 8: p.float('hilite') > 0 },
       groups: [Math.ceil((this.tile.width * this.tile.height * this.tile.count) / LOCAL), 1, 1],
       uses: [
         { buffer: this.frameBuffer, access: 'r' }, { buffer: img.buffer, access: 'r' }, { buffer: ref.buffer, access: 'r' },
@@ -124,6 +130,7 @@ export const cnngenin: ModuleType = {
     { name: 'noise b', type: 'float', default: 0, min: 0, doc: 'with noise:fixed' },
     { name: 'ev lo', type: 'float', default: -2, min: -16, max: 16, doc: 'tiles are exposed at random, by 2^ev with ev from here' },
     { name: 'ev hi', type: 'float', default: 2, min: -16, max: 6, doc: '... to here' },
+    { name: 'hilite', type: 'float', default: 0, min: 0, max: 9, doc: 'tiles with synthetic noise: highlights (from half of white on) are expanded, white by 2^u with u at random from 0 to here' },
     { name: 'seed', type: 'int', default: 1, min: 0, doc: 'of tiles and noise' },
   ],
   create: (_info: InstanceInfo) => new Cnngenin(),

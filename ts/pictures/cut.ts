@@ -16,7 +16,7 @@ import { requireKind } from './read.js';
 /** A decoded picture of which parts become linear floats. */
 type Cuttable = Pick<OpenPicture, 'width' | 'height' | 'part'>;
 
-/** Brightest value kept: training exposes by up to 64 (cnngenin, `ev hi`), and f16 ends there. */
+/** Brightest value kept: training exposes by up to 64 (cnngenin, `ev hi`; `hilite` makes nothing brighter than 512 before), and f16 ends there. */
 const brightest = maxHalf / 64;
 
 /**
