@@ -10,7 +10,7 @@
 // Weights come through shared memory too, STAGE_ROWS outputs of a product at a time, for all subgroups of the workgroup at once.
 //
 // -DRESIDENT (with GL_NV_cooperative_matrix2, whose conversions make of a sum the operand of the next product): between layers the panel stays in
-// registers. What the layers gave is not stored, and there is no way back: for inference.
+// registers. What the layers gave is not stored: for inference, and for training where the way back makes it anew (-DANEW).
 // -DHOLDING as well: so do the weights of all layers, for one batch of pixels after the other (the includer counts `panelBlock`). It calls panelHold once before, and
 // goes through the layers by EACH_LAYER: a loop over them may stay one in NVIDIA's compiler.
 

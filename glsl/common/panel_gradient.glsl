@@ -13,17 +13,152 @@
 // dw: the workgroup's subgroups share its tiles. D: each subgroup its own pixels.
 //
 // -DSPARSE: a layer whose G the forward pass has not kept makes it anew, each subgroup for its own pixels, of what that layer was made of, which is kept.
+// -DANEW (and -DRESIDENT): each subgroup makes all G anew of x and keeps them in registers, as it does D; the weights of all layers are in shared memory for all batches.
+// Of panelFill's place are LOAD_X(at) and LOAD_DK(at), words of x (pixel, W) and dE/dK (pixel, OUTPUTS); what they read should be volatile.
 
 layout(constant_id = 17) const uint RUNS = 1; // batches of pixels a workgroup
 
 const uint THREADS = SUBGROUPS * SUBGROUP, BATCH = SUBGROUPS * PIXELS;
-const uint GATE_WORDS = (BATCH * WORDS + THREADS - 1) / THREADS;  // an invocation moves
-const uint WEIGHT_WORDS = (WIDTH * WORDS + THREADS - 1) / THREADS;
 const uint COLS = WIDTH / TILE_N, TILES = WIDTH / TILE_M * COLS;  // of a matrix of dw
 const uint PER = TILES > SUBGROUPS ? TILES / SUBGROUPS : 1;                  // tiles a subgroup holds,
 const uint PER_COLS = PER < COLS ? PER : COLS, PER_ROWS = PER / PER_COLS;  // in whole rows or a part of one
 
 shared uvec4 inputs[BATCH * PITCH]; // G, a pixel a row
+
+Accumulator dw[(LAYERS + 1) * PER];
+uint row, col; // of the subgroup's first tile
+bool mine;     // it has one
+
+void addUp(uint l) {
+  if (!mine) return;
+  UNROLL for (uint r = 0; r < PER_ROWS; ++r) {
+    if (l == LAYERS && (row + r) * TILE_M >= OUTPUTS) continue;
+    UNROLL for (uint j = 0; j < BATCH / TILE_K; ++j) {
+      MatrixA d;
+      matrixLoad(d, slab, j * TILE_K * PITCH + (row + r) * TILE_M / 8, PITCH, COLUMNS);
+      UNROLL for (uint c = 0; c < PER_COLS; ++c) {
+        MatrixB a;
+        matrixLoad(a, inputs, j * TILE_K * PITCH + (col + c) * TILE_N / 8, PITCH, ROWS);
+        dw[l * PER + r * PER_COLS + c] = matrixMulAdd(d, a, dw[l * PER + r * PER_COLS + c]);
+      }
+    }
+  }
+}
+
+void storeSums() {
+  if (!mine) return;
+  UNROLL for (uint l = 0; l <= LAYERS; ++l)
+    UNROLL for (uint r = 0; r < PER_ROWS; ++r)
+      if (l < LAYERS || (row + r) * TILE_M < OUTPUTS)
+        UNROLL for (uint c = 0; c < PER_COLS; ++c)
+          matrixStore(dw[l * PER + r * PER_COLS + c], part, ((gl_WorkGroupID.x * (LAYERS + 1) + l) * WIDTH + (row + r) * TILE_M) * WIDTH + (col + c) * TILE_N, WIDTH);
+}
+
+void chooseTiles() {
+  uint tile = gl_SubgroupID * PER;
+  row = tile / COLS;
+  col = tile % COLS;
+  mine = tile < TILES;
+}
+
+// D of the layer before, column n of tiles, of its sums: times act'(G).
+#define GATED(next, sum, n) \
+  UNROLL for (uint m = 0; m < MS; ++m) { \
+    HalfAccumulator read; \
+    matrixLoad(read, inputs, slabBase() + m * TILE_M * PITCH + (n) * TILE_N / 8, PITCH, ROWS); \
+    Accumulator gate = Accumulator(read); /* of the sums' type: only then are equal elements at equal places */ \
+    UNROLL for (uint i = 0; i < gate.length(); ++i) sum[m][i] *= gate[i] > 0.0 ? 1.0 : SLOPE; \
+    next[m * COLS + (n)] = HalfAccumulator(sum[m]); \
+  }
+
+#define PLACE_DELTA(next) \
+  UNROLL for (uint m = 0; m < MS; ++m) \
+    UNROLL for (uint n = 0; n < COLS; ++n) matrixStore(next[m * COLS + n], slab, slabBase() + m * TILE_M * PITCH + n * TILE_N / 8, PITCH);
+
+#ifdef ANEW
+shared uvec4 matrices[(LAYERS * WIDTH + OUTPUTS) * PITCH]; // (layer, out, in)
+MatrixA given[(LAYERS + 1) * MS * KS];                     // x, A_0 ..
+MatrixA delta[MS * KS];                                    // D
+
+// What an invocation moves of its subgroup's pixels is read from memory a batch ahead.
+const uint OUT_WORDS = OUTPUTS / 8;
+uvec4 aheadX[(PIXELS * WORDS + SUBGROUP - 1) / SUBGROUP], aheadDK[(PIXELS * OUT_WORDS + SUBGROUP - 1) / SUBGROUP];
+
+#define EACH_AHEAD(ahead, words, body) \
+  UNROLL for (uint k = 0; k < ahead.length(); ++k) { \
+    uint i = min(k * SUBGROUP + gl_SubgroupInvocationID, PIXELS * (words) - 1), word = i % (words); \
+    uint p = firstPixel() + i / (words), at = slabBase() + i / (words) * PITCH + word; \
+    body \
+  }
+
+void readAhead() {
+  EACH_AHEAD(aheadX, WORDS, aheadX[k] = LOAD_X(min(p, geo.pixels - 1) * WORDS + word);)
+  EACH_AHEAD(aheadDK, OUT_WORDS, aheadDK[k] = p < geo.pixels ? LOAD_DK(p * OUT_WORDS + word) : uvec4(0);)
+}
+
+void placeAhead() {
+  EACH_AHEAD(aheadX, WORDS, inputs[at] = aheadX[k];)
+  EACH_AHEAD(aheadDK, OUT_WORDS, slab[at] = aheadDK[k];)
+  subgroupBarrier();
+  LOAD_ROWS(given, inputs, KS)
+  LOAD_ROWS(delta, slab, OUTPUTS / TILE_K)
+  subgroupBarrier();
+}
+
+// `l`, here and below: a constant, so that matrices are in registers.
+void makeAnew(uint l) {
+  if (l >= LAYERS) return;
+  UNROLL for (uint n = 0; n < COLS; ++n) {
+    PRODUCT(sum, MS, given[(l * MS + m) * KS + k], KS, matrixLoad(b, matrices, (l * WIDTH + n * TILE_N) * PITCH + k * TILE_K / 8, PITCH, COLUMNS))
+    UNROLL for (uint m = 0; m < MS; ++m) {
+      HalfAccumulator rounded; // before the activation, as in the forward pass (panel_coop.glsl)
+      sumHalf(rounded, sum[m]);
+      UNROLL for (uint i = 0; i < rounded.length(); ++i) rounded[i] = activated(rounded[i]);
+      given[((l + 1) * MS + m) * KS + n] = MatrixA(rounded);
+    }
+  }
+}
+
+void layerBack(uint l) {
+  UNROLL for (uint m = 0; m < MS; ++m)
+    UNROLL for (uint k = 0; k < KS; ++k) matrixStore(given[(l * MS + m) * KS + k], inputs, slabBase() + m * TILE_M * PITCH + k * TILE_K / 8, PITCH);
+  barrier();
+  HalfAccumulator next[MS * COLS];
+  if (l > 0) {
+    UNROLL for (uint n = 0; n < COLS; ++n) {
+      PRODUCT(sum, MS, delta[m * KS + k], (l == LAYERS ? OUTPUTS : WIDTH) / TILE_K, matrixLoad(b, matrices, (l * WIDTH + k * TILE_K) * PITCH + n * TILE_N / 8, PITCH, ROWS))
+      GATED(next, sum, n)
+    }
+    UNROLL for (uint m = 0; m < MS; ++m)
+      UNROLL for (uint n = 0; n < COLS; ++n) delta[m * KS + n] = MatrixA(next[m * COLS + n]);
+  }
+  addUp(l);
+  barrier();
+  if (l > 0) PLACE_DELTA(next)
+}
+
+#define LAYER_BACK(k) if (k <= LAYERS) layerBack(LAYERS - k);
+
+void panelGradient() {
+  UNROLL for (uint i = 0; i < (LAYERS + 1) * PER; ++i) dw[i] = Accumulator(0.0);
+  chooseTiles();
+  panelBlock = gl_WorkGroupID.x * RUNS;
+  readAhead();
+  for (uint i = gl_LocalInvocationIndex; i < (LAYERS * WIDTH + OUTPUTS) * WORDS; i += THREADS) matrices[i / WORDS * PITCH + i % WORDS] = weights[i];
+  barrier();
+  for (uint run = 0; run < RUNS; ++run) {
+    if (panelBlock * BATCH >= geo.pixels) break;
+    placeAhead();
+    ++panelBlock;
+    readAhead();
+    makeAnew(0); makeAnew(1); makeAnew(2); makeAnew(3); makeAnew(4); makeAnew(5); makeAnew(6); makeAnew(7);
+    LAYER_BACK(0) LAYER_BACK(1) LAYER_BACK(2) LAYER_BACK(3) LAYER_BACK(4) LAYER_BACK(5) LAYER_BACK(6) LAYER_BACK(7) LAYER_BACK(8)
+  }
+  storeSums();
+}
+#else
+const uint GATE_WORDS = (BATCH * WORDS + THREADS - 1) / THREADS;  // an invocation moves
+const uint WEIGHT_WORDS = (WIDTH * WORDS + THREADS - 1) / THREADS;
 
 // What an invocation moves is read from memory a layer ahead, and put into shared memory when the layer is done.
 uvec4 aheadInputs[GATE_WORDS], aheadWeights[WEIGHT_WORDS];
@@ -56,26 +191,6 @@ void placeWeights(uint rows) {
   }
 }
 
-Accumulator dw[(LAYERS + 1) * PER];
-uint row, col; // of the subgroup's first tile
-bool mine;     // it has one
-
-void addUp(uint l) {
-  if (!mine) return;
-  UNROLL for (uint r = 0; r < PER_ROWS; ++r) {
-    if (l == LAYERS && (row + r) * TILE_M >= OUTPUTS) continue;
-    UNROLL for (uint j = 0; j < BATCH / TILE_K; ++j) {
-      MatrixA d;
-      matrixLoad(d, slab, j * TILE_K * PITCH + (row + r) * TILE_M / 8, PITCH, COLUMNS);
-      UNROLL for (uint c = 0; c < PER_COLS; ++c) {
-        MatrixB a;
-        matrixLoad(a, inputs, j * TILE_K * PITCH + (col + c) * TILE_N / 8, PITCH, ROWS);
-        dw[l * PER + r * PER_COLS + c] = matrixMulAdd(d, a, dw[l * PER + r * PER_COLS + c]);
-      }
-    }
-  }
-}
-
 // D of the layer before takes the place of the layer's.
 void passBack(uint l) {
   uint ks = (l == LAYERS ? OUTPUTS : WIDTH) / TILE_K;
@@ -84,17 +199,10 @@ void passBack(uint l) {
   LOAD_ROWS(a, slab, ks)
   UNROLL for (uint n = 0; n < COLS; ++n) {
     PRODUCT(sum, MS, a[m * KS + k], ks, matrixLoad(b, stage, k * TILE_K * PITCH + n * TILE_N / 8, PITCH, ROWS))
-    UNROLL for (uint m = 0; m < MS; ++m) {
-      HalfAccumulator read;
-      matrixLoad(read, inputs, slabBase() + m * TILE_M * PITCH + n * TILE_N / 8, PITCH, ROWS);
-      Accumulator gate = Accumulator(read); // of the sums' type: only then are equal elements at equal places
-      UNROLL for (uint i = 0; i < gate.length(); ++i) sum[m][i] *= gate[i] > 0.0 ? 1.0 : SLOPE;
-      next[m * COLS + n] = HalfAccumulator(sum[m]);
-    }
+    GATED(next, sum, n)
   }
   barrier();
-  UNROLL for (uint m = 0; m < MS; ++m)
-    UNROLL for (uint n = 0; n < COLS; ++n) matrixStore(next[m * COLS + n], slab, slabBase() + m * TILE_M * PITCH + n * TILE_N / 8, PITCH);
+  PLACE_DELTA(next)
 }
 
 #ifdef SPARSE
@@ -170,10 +278,7 @@ void layersBack() {
 
 void panelGradient() {
   UNROLL for (uint i = 0; i < (LAYERS + 1) * PER; ++i) dw[i] = Accumulator(0.0);
-  uint tile = gl_SubgroupID * PER;
-  row = tile / COLS;
-  col = tile % COLS;
-  mine = tile < TILES;
+  chooseTiles();
   for (uint run = 0; run < RUNS; ++run) {
     panelBlock = gl_WorkGroupID.x * RUNS + run;
     if (panelBlock * BATCH >= geo.pixels) break;
@@ -187,10 +292,6 @@ void panelGradient() {
     layersBack();
     barrier();
   }
-  if (!mine) return;
-  UNROLL for (uint l = 0; l <= LAYERS; ++l)
-    UNROLL for (uint r = 0; r < PER_ROWS; ++r)
-      if (l < LAYERS || (row + r) * TILE_M < OUTPUTS)
-        UNROLL for (uint c = 0; c < PER_COLS; ++c)
-          matrixStore(dw[l * PER + r * PER_COLS + c], part, ((gl_WorkGroupID.x * (LAYERS + 1) + l) * WIDTH + (row + r) * TILE_M) * WIDTH + (col + c) * TILE_N, WIDTH);
+  storeSums();
 }
+#endif

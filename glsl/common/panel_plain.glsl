@@ -56,16 +56,24 @@ void panelMul(uint base, uint rows) {
   [[unroll]] for (uint o = 0; o < rows / 4; ++o) panel[o] = result[o];
 }
 
+// A loop over pieces, be it of one turn, and a count of rows that is a minimum make an H100's compiler leave loops over rows, and panel in memory: the build for W <= 64 has neither.
+#if defined(ROLLED) || defined(WIDE)
+#define EACH_PIECE(rows) [[unroll]] for (uint first = 0; first < (rows); first += STAGE_ROWS)
+#define PIECE(rows) min(STAGE_ROWS, (rows) - first)
+#else
+const uint first = 0;
+#define EACH_PIECE(rows)
+#define PIECE(rows) (rows)
+#endif
+
 void panelMulT(uint base, uint rows) {
   vec4 result[QUADS];
-  [[unroll]] for (uint i = 0; i < QUADS; ++i) result[i] = vec4(0);
-  [[unroll]] for (uint turn = 0; turn < (rows + STAGE_ROWS - 1) / STAGE_ROWS; ++turn) {
-    uint first = turn * STAGE_ROWS;
-    stageRows(base + first * WIDTH, min(STAGE_ROWS, rows - first));
+  EACH_PIECE(rows) {
+    stageRows(base + first * WIDTH, PIECE(rows));
     [[unroll]] for (uint i = 0; i < QUADS; i += SUMS) {
       vec4 sum[SUMS];
-      [[unroll]] for (uint j = 0; j < SUMS; ++j) sum[j] = result[i + j];
-      EACH_ROWS for (uint o = 0; o < min(STAGE_ROWS, rows - first) / 4; ++o) {
+      [[unroll]] for (uint j = 0; j < SUMS; ++j) sum[j] = first == 0 ? vec4(0) : result[i + j];
+      EACH_ROWS for (uint o = 0; o < PIECE(rows) / 4; ++o) {
         vec4 d = panel[first / 4 + o];
         [[unroll]] for (uint c = 0; c < 4; ++c)
           [[unroll]] for (uint j = 0; j < SUMS; ++j) sum[j] += stage[(4 * o + c) * QUADS + i + j] * d[c];

@@ -2,6 +2,7 @@
 // What is stored is scaled against underflow in f16 by the state's scale. -DFUSED: and dE/dw, in place of mulw; dE/dA is not stored.
 // -DONLY_DK: dE/dK alone, for mlpbck.
 //! variant plain -DPATH_PLAIN=1
+//! variant plain.wide -DPATH_PLAIN=1 -DWIDE=1
 //! variant plain.rolled -DPATH_PLAIN=1 -DROLLED=1
 //! variant f32 -DPATH_PLAIN=1 -DROLLED=1 -DF32=1
 //! variant khr -DPATH_KHR=1 vulkan1.3

@@ -14,6 +14,7 @@
 //! variant sparse.khr -DPATH_KHR=1 -DSPARSE=1 vulkan1.3
 //! variant sparse.khr.rolled -DPATH_KHR=1 -DROLLED=1 -DSPARSE=1 vulkan1.3
 //! variant sparse.nv -DPATH_NV=1 -DSPARSE=1 vulkan1.3
+//! variant anew.khr.resident -DPATH_KHR=1 -DRESIDENT=1 -DANEW=1 vulkan1.3
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common/path.glsl"

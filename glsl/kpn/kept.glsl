@@ -1,5 +1,5 @@
 // Which activations the forward pass leaves for the way back, and where: all of them, or, with -DSPARSE, x and every second one from the last
-// A down, which the way back (common/panel_gradient.glsl) makes the others of. Counted from x: 0, then A_0 as 1, to A_{H-1} as H.
+// A down, or, with -DANEW, x alone; the way back (common/panel_gradient.glsl) makes the others of these. Counted from x: 0, then A_0 as 1, to A_{H-1} as H.
 #ifndef VKPN_KEPT
 #define VKPN_KEPT
 
@@ -9,6 +9,9 @@ uint slotOf(uint i) { return (i + 1) / 2; } // of those that are kept
 const uint SLOTS = (LAYERS + 1) / 2 + 1;
 #define PANEL_ACTIVATE_KEPT(active, store, i) \
   if (isKept(i)) { PANEL_ACTIVATE(active, store, slotOf(i) * geo.pixels) } else { PANEL_ACTIVATE(active, NO_STORE, 0) }
+#elif defined(ANEW)
+const uint SLOTS = 1;
+#define PANEL_ACTIVATE_KEPT(active, store, i) PANEL_ACTIVATE(active, NO_STORE, 0)
 #else
 uint slotOf(uint i) { return i; }
 const uint SLOTS = LAYERS + 1;

@@ -1,5 +1,6 @@
 // mlpbck: from dE/dK in memory through the layers to dE/dA (SPEC 2: bck): bck without apply. -DFUSED: and to dE/dw. For `vkpn bench`.
 //! variant plain -DPATH_PLAIN=1
+//! variant plain.wide -DPATH_PLAIN=1 -DWIDE=1
 //! variant plain.rolled -DPATH_PLAIN=1 -DROLLED=1
 //! variant khr -DPATH_KHR=1 vulkan1.3
 //! variant khr.half -DPATH_KHR=1 -DHALF_SUMS=1 vulkan1.3
@@ -13,6 +14,7 @@
 //! variant fused.sparse.khr -DPATH_KHR=1 -DFUSED=1 -DSPARSE=1 vulkan1.3
 //! variant fused.sparse.khr.rolled -DPATH_KHR=1 -DROLLED=1 -DFUSED=1 -DSPARSE=1 vulkan1.3
 //! variant fused.sparse.nv -DPATH_NV=1 -DFUSED=1 -DSPARSE=1 vulkan1.3
+//! variant fused.anew.khr -DPATH_KHR=1 -DFUSED=1 -DRESIDENT=1 -DANEW=1 vulkan1.3
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "common/path.glsl"
@@ -22,10 +24,15 @@
 #include "kpn/kept.glsl"
 
 layout(set = 0, binding = 1) readonly buffer Weights { WEIGHT weights[]; }; // (layer, out, in)
-layout(set = 0, binding = 2) readonly buffer Act { WORD act[]; };           // (slot, pixel, W): x, A
+#ifdef ANEW
+#define VOLATILE volatile // else NVIDIA's compiler takes what is read ahead for what may be read later
+#else
+#define VOLATILE
+#endif
+layout(set = 0, binding = 2) readonly VOLATILE buffer Act { WORD act[]; };  // (slot, pixel, W): x, A
 #ifdef FUSED
 #define PANEL_BLOCKS
-layout(set = 0, binding = 3) readonly buffer DK { WORD dK[]; };             // (pixel, OUTPUTS): dE/dK
+layout(set = 0, binding = 3) readonly VOLATILE buffer DK { WORD dK[]; };             // (pixel, OUTPUTS): dE/dK
 layout(set = 0, binding = 4) writeonly buffer Part { float part[]; };       // (part, layer, out, in): dE/dw
 #define LOAD_DK(at) dK[at]
 #else
@@ -33,12 +40,18 @@ layout(set = 0, binding = 3) buffer DAct { WORD dAct[]; };                  // (
 #define LOAD_DK(at) dAct[LAYERS * geo.pixels * (WIDTH / WORD_CHANNELS) + (at)]
 #endif
 
+#ifndef ANEW
 #define PANEL_GATES act
+#endif
 #include "common/panel.glsl"
 #include "kpn/mlp.glsl"
 
 #ifdef FUSED
+#ifdef ANEW
+#define LOAD_X(at) act[at]
+#else
 void panelFill() { PANEL_LOAD(LOAD_DK, 0, OUTPUTS) }
+#endif
 #include "common/panel_gradient.glsl"
 void main() { panelGradient(); }
 #else

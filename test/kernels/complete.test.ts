@@ -23,6 +23,7 @@ const COVERS: readonly (readonly [RegExp, (variant: string) => boolean])[] = [
   [/`infer\.\$\{/, (v) => v.startsWith('infer.') && everyPath.includes(v.slice('infer.'.length))],
   [/`fused\.\$\{/, (v) => /^fused\.(khr|nv)/.test(v)],
   [/variant fused\.sparse, path (of )?%s/, (v) => v.startsWith('fused.sparse.')],
+  [/'kpn\/mlpbck', \[act, dAct\]/, (v) => v === 'plain.wide'], // MLP_CASES has one of 128 wide, unrolled
   [/variant post\.dK, path %s/, (v) => v === 'post.dK'],
   [/variant sparse, path %s/, (v) => v.startsWith('sparse.')],
   [/variant = `\$\{path\}/, (v) => /^(khr|nv)\b/.test(v)],

@@ -26,6 +26,14 @@ describe.each(LAYER_VARIANTS)('variant %s', (_variant, more) => {
   });
 });
 
+/** Where the matrix is staged in pieces, unrolled: on GPUs, and on the CPU drivers that take straight-line code. */
+test('variant plain.wide: 128 wide', async () => {
+  const c = caseOf({ ...models[0], width: 128, context: 'norm' }, [13, 9], 3, { path: 'plain', frames: 1_000_000 });
+  const [node] = await nodesOf(gpu.device, c, /^bck$/);
+  expect(node!.variant).toMatch(/^plain\.(wide|rolled)$/);
+  await testKernel(gpu.device, c, { label: /^bck$/, outputs: ['dEdA'], check: (t, weights) => onLevels(checkBck, t, weights) });
+});
+
 /** Matrix paths add dE/dw up in the same pass. The dE/dA that they keep to themselves is that of the split kernel, bit for bit. */
 const fused = PATHS.filter((path) => path !== 'plain').map((path) => [`fused.${path}`, path] as const);
 describe.each(fused.length ? fused : [['fused.khr', 'none'] as const])('variant %s', (_variant, path) => {

@@ -5,7 +5,7 @@ import type { ModelOptions } from '../reference/index.js';
 import { nodesOf, runKernel, type Use } from './harness.js';
 import { testKernel } from './kernel-test.js';
 import { expectKept } from './mlp-harness.js';
-import { LAYER_VARIANTS, MATRIX_PATHS, onMatrices } from './paths.js';
+import { LAYER_VARIANTS, MATRIX_PATHS, onConversions, onMatrices } from './paths.js';
 import { checkFwd, onLevels } from './step-check.js';
 import { bytesOf, geometryOfCase, type Snapshot, type StepCase, values } from './step-run.js';
 
@@ -58,6 +58,20 @@ describe.each(MATRIX_PATHS)('variant sparse, path %s', (path) => {
     }));
     expectKept(sparse!, whole!, layers);
     for (const name of ['K', 'I']) expect(sparse!.get(name)).toEqual(whole!.get(name));
+  });
+});
+
+/** Of the activations x alone is kept, and all else is, bit for bit, that of the build which keeps all: with relu, as lrelu's slope meets sums that are rounded already. */
+describe('variant anew.khr.resident: x, K and I', () => {
+  onConversions.each([1, 2, 3, 6])('%d layers', async (layers) => {
+    const [whole, anew] = await Promise.all(['fused', 'anew'].map((gradient) => {
+      const c = caseOf({ context: 'norm', layers, act: 'relu' }, [13, 9], 3, { path: 'khr', params: { gradient } });
+      return runAs(c, without(batchOf(c), 'A', 'K', 'I'));
+    }));
+    const x = anew!.get('A')!;
+    expect(x).toEqual(whole!.get('A')!.subarray(0, x.byteLength));
+    expect(whole!.get('A')!.byteLength).toBe((layers + 1) * x.byteLength);
+    for (const name of ['K', 'I']) expect(anew!.get(name)).toEqual(whole!.get(name));
   });
 });
 

@@ -73,7 +73,7 @@ describe.each(MATRIX_PATHS)('variant sparse, path %s', (path) => {
     const { width: W, layers: H, pixels } = c;
     const { weights, halves } = numbersOf(c);
     const x = bytesOf(halves(pixels * W, 1), 'f16');
-    const [whole, sparse] = await Promise.all([H + 1, slotsOf(H, true)].map((slots, i) => {
+    const [whole, sparse] = await Promise.all([H + 1, slotsOf(H, 'sparse')].map((slots, i) => {
       const act = { name: 'A', access: 'rw', bytes: slots * x.byteLength } as const;
       const dispatch = mlpDispatch(gpu.device, c, path, 'kpn/mlp', [act, { name: 'K', access: 'w', bytes: 32 * pixels }], (name) => (i === 1 ? `sparse.${name}` : name));
       return runKernel(gpu.device, dispatch, new Map([...mlpContents(c, path, weights), ['A', poisonBut(act.bytes, 0, x)]]));

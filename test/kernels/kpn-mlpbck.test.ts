@@ -1,11 +1,11 @@
 // kpn/mlpbck: from dE/dK through the layers to dE/dA (SPEC 2), on every path; fused: to the parts of dE/dw.
 import { useDevice } from '../unit/gpu-harness.js';
-import { choosePath, fusedLaunch, slotsOf } from '../../ts/modules/kpn/path.js';
+import { choosePath, fusedLaunch, slotsOf, type Launch } from '../../ts/modules/kpn/path.js';
 import { specOf } from '../../ts/modules/kpn/options.js';
 import { layerGradient, weightGradient } from './expected.js';
 import { runKernel } from './harness.js';
 import { expectKept, MLP_CASES, mlpContents, mlpDispatch, modelOf, numbersOf, poisonBut } from './mlp-harness.js';
-import { ALL_PATHS, MATRIX_PATHS, onMatrices, PATHS } from './paths.js';
+import { ALL_PATHS, MATRIX_PATHS, onConversions, onMatrices, PATHS } from './paths.js';
 import { compare } from './step-check.js';
 import { bytesOf, values } from './step-run.js';
 
@@ -41,7 +41,7 @@ describe.each(fused.length ? fused : [['fused.khr', 'none'] as const])('variant 
     const contents = new Map([...mlpContents(c, path, weights), ['A', bytesOf(A, 'f16')] as const, ['dK', dK] as const]);
     // dE/dA of the kernel that stores it: the fused one keeps the same to itself.
     const split = await runKernel(gpu.device, mlpDispatch(gpu.device, c, path, 'kpn/mlpbck', [act, dAct]), new Map([...contents, ['dEdA', poisonBut(dAct.bytes, dAct.bytes - dK.byteLength, dK)]]));
-    const { parts, ...launch } = fusedLaunch(choosePath(gpu.device.info, path, () => undefined), gpu.device.info, specOf(modelOf(c), 64), W, H, pixels, 1, false)!;
+    const { parts, ...launch } = fusedLaunch(choosePath(gpu.device.info, path, () => undefined), gpu.device.info, specOf(modelOf(c), 64), W, H, pixels, 1, 'all')!;
     const count = (H + 1) * W * W;
     const dispatch = mlpDispatch(gpu.device, c, path, 'kpn/mlpbck', [act, { name: 'dK', access: 'r', bytes: dK.byteLength }, { name: 'parts', access: 'w', bytes: 4 * count * parts }]);
     const result = await runKernel(gpu.device, { ...dispatch, ...launch }, contents);
@@ -64,18 +64,53 @@ describe.each(MATRIX_PATHS)('variant fused.sparse, path %s', (path) => {
     const x = bytesOf(halves(pixels * W, 1), 'f16');
     const dK = bytesOf(halves(pixels * 16, 1), 'f16');
     const given = mlpContents(c, path, weights);
-    const train = async (sparse: boolean): Promise<{ act: Uint8Array; parts: Uint8Array }> => {
-      const slots = slotsOf(H, sparse);
-      const { parts, ...launch } = fusedLaunch(choosePath(gpu.device.info, path, () => undefined), gpu.device.info, specOf(modelOf(c), 64), W, H, pixels, 1, sparse)!;
+    const train = async (kept: 'all' | 'sparse'): Promise<{ act: Uint8Array; parts: Uint8Array }> => {
+      const slots = slotsOf(H, kept);
+      const { parts, ...launch } = fusedLaunch(choosePath(gpu.device.info, path, () => undefined), gpu.device.info, specOf(modelOf(c), 64), W, H, pixels, 1, kept)!;
       const act = (access: 'r' | 'rw') => ({ name: 'A', access, bytes: slots * row }) as const;
       const forward = mlpDispatch(gpu.device, c, path, 'kpn/mlp', [act('rw'), { name: 'K', access: 'w', bytes: 32 * pixels }]);
-      const A = (await runKernel(gpu.device, { ...forward, variant: sparse ? `sparse.${forward.variant}` : forward.variant }, new Map([...given, ['A', poisonBut(slots * row, 0, x)]]))).get('A')!;
+      const A = (await runKernel(gpu.device, { ...forward, variant: kept === 'sparse' ? `sparse.${forward.variant}` : forward.variant }, new Map([...given, ['A', poisonBut(slots * row, 0, x)]]))).get('A')!;
       const back = mlpDispatch(gpu.device, c, path, 'kpn/mlpbck', [act('r'), { name: 'dK', access: 'r', bytes: dK.byteLength }, { name: 'parts', access: 'w', bytes: 4 * (H + 1) * W * W * parts }]);
       return { act: A, parts: (await runKernel(gpu.device, { ...back, ...launch }, new Map([...given, ['A', A], ['dK', dK]]))).get('parts')! };
     };
-    const whole = await train(false), sparse = await train(true);
+    const whole = await train('all'), sparse = await train('sparse');
     expectKept(new Map([['A', sparse.act]]), new Map([['A', whole.act]]), H);
     expect(sparse.parts).toEqual(whole.parts);
     expect(values(sparse.parts, 'f32').filter((v) => v !== 0).length).toBeGreaterThan(H * W * W / 2);
   });
 });
+
+/**
+ * All activations made anew of x, in one batch of a workgroup and in several: dE/dw is that of the kernel which is given all, where the same pixels make a part. With relu to the bit;
+ * lrelu's slope meets sums that are rounded already (nearby() in kpn-mlp.test.ts), which is far less than one pixel of a batch or one channel left out would be.
+ */
+describe.each(['relu', 'lrelu'] as const)('variant fused.anew.khr: dE/dw of x alone, %s', (act) => {
+  onConversions.each([1, 2, 3, 6].flatMap((layers) => [77, 1, 300, 1000].map((pixels) => ({ width: 32, layers, pixels, act }))))('$layers layers, $pixels pixels', async (c) => {
+    const { width: W, layers: H, pixels } = c;
+    const { weights, halves } = numbersOf(c);
+    const x = bytesOf(halves(pixels * W, 1), 'f16');
+    const dK = bytesOf(halves(pixels * 16, 1), 'f16');
+    const given = mlpContents(c, 'khr', weights);
+    const kept = { name: 'A', access: 'rw', bytes: (H + 1) * x.byteLength } as const;
+    const forward = mlpDispatch(gpu.device, c, 'khr', 'kpn/mlp', [kept, { name: 'K', access: 'w', bytes: 32 * pixels }]);
+    const all = (await runKernel(gpu.device, forward, new Map([...given, ['A', poisonBut(kept.bytes, 0, x)]]))).get('A')!;
+    // `batches` of 128 pixels a part, of what is made anew; of 64 where all is given.
+    const back = async (of: 'all' | 'anew', A: Uint8Array, batches: number): Promise<Uint8Array> => {
+      const launch = fusedLaunch(choosePath(gpu.device.info, 'khr', () => undefined), gpu.device.info, specOf(modelOf(c), 64), W, H, pixels, 1, of)!;
+      const parts = Math.ceil(pixels / (128 * batches));
+      const dispatch = mlpDispatch(gpu.device, c, 'khr', 'kpn/mlpbck', [{ ...kept, access: 'r', bytes: A.byteLength }, { name: 'dK', access: 'r', bytes: dK.byteLength }, { name: 'parts', access: 'w', bytes: 4 * (H + 1) * W * W * parts }]);
+      const spec: Launch['spec'] = { ...launch.spec, 17: of === 'all' ? 2 * batches : batches };
+      expect(Number(spec[22]) * Number(spec[23])).toBe(of === 'all' ? 64 : 128);
+      return (await runKernel(gpu.device, { ...dispatch, variant: launch.variant, spec, groups: [parts, 1, 1] }, new Map([...given, ['A', A], ['dK', dK]]))).get('parts')!;
+    };
+    for (const batches of [1, 3]) {
+      const [anew, whole] = [await back('anew', x, batches), await back('all', all, batches)];
+      const [a, b] = [values(anew, 'f32'), values(whole, 'f32')];
+      expect(a.filter((v) => v !== 0).length).toBeGreaterThan(H * W * W / 2);
+      if (act === 'relu') expect(anew).toEqual(whole);
+      else expect(rms(a.map((v, i) => v - b[i]!))).toBeLessThan(2 ** -10 * rms(b));
+    }
+  });
+});
+
+const rms = (v: Float64Array): number => Math.sqrt(v.reduce((sum, x) => sum + x * x, 0) / v.length);

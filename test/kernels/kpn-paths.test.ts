@@ -12,10 +12,10 @@ import { readState } from '../../ts/modules/kpn-t/state.js';
 import { ADAM_DEFAULTS } from '../reference/index.js';
 import { packageRoot } from '../../ts/root.js';
 import { deviceFace, scratch, useDevice } from '../unit/gpu-harness.js';
-import { PATHS } from './paths.js';
+import { onConversions, PATHS } from './paths.js';
 import { checkStep, stateAfter, stateAtStart, Tensors } from './step-check.js';
 import { listedCases, testWeights, tilesOf } from './step-cases.js';
-import { runSteps, type StepCase } from './step-run.js';
+import { runSteps, type StepCase, values } from './step-run.js';
 import { checkWhole } from './step-whole.js';
 
 const gpu = useDevice();
@@ -61,6 +61,20 @@ describe.each(['khr', 'nv'])('a step that makes every second activation anew has
     expect(sparse.map((s) => s.get('dEdw'))).toEqual(all.map((s) => s.get('dEdw')));
     expect(sparse[0]!.get('A')!.byteLength).toBeLessThan(all[0]!.get('A')!.byteLength);
     expect(readState(sparse[1]!.get('state')!).badPixels > 0).toBe(c === overflowing);
+  });
+});
+
+describe('a step that makes all activations anew has the gradient of one that keeps all, but for roundings', () => {
+  onConversions.each([cases[1]!.c, cases[3]!.c, { ...cases[1]!.c, model: { ...cases[1]!.c.model, layers: 6, act: 'relu' as const }, weights: undefined }, overflowing])('case %#', async (c) => {
+    const run = async (gradient: string) => runSteps(gpu.device, { ...c, frames: 2, path: 'khr', params: { ...c.params, gradient } });
+    const [all, anew] = [(await run('fused'))[0]!, (await run('anew'))[0]!];
+    const [a, b] = [all, anew].map((s) => values(s.get('dEdw')!, 'f32'));
+    const most = Math.max(...a!.map(Math.abs));
+    expect(most).toBeGreaterThan(0);
+    expect(Math.max(...a!.map((v, i) => Math.abs(v - b![i]!)))).toBeLessThan(2 ** -18 * most);
+    expect(anew.get('A')!.byteLength).toBe(all.get('A')!.byteLength / (c.model.layers! + 1));
+    expect(readState(anew.get('state')!).badPixels).toBe(readState(all.get('state')!).badPixels);
+    expect(readState(anew.get('state')!).badPixels > 0).toBe(c === overflowing);
   });
 });
 

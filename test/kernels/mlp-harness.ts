@@ -15,6 +15,7 @@ export interface MlpCase {
   pixels: number;
   /** Frames that the kernel is built for: of many, CPU drivers get it unrolled. */
   frames?: number;
+  act?: ModelSpec['act'];
 }
 
 /** Pixels that fill no workgroup, one that fills some, one alone. */
@@ -24,9 +25,10 @@ export const MLP_CASES: readonly MlpCase[] = [
   { width: 32, layers: 1, pixels: 300, frames: 1e9 },
   { width: 64, layers: 2, pixels: 512 },
   { width: 128, layers: 1, pixels: 33 },
+  { width: 128, layers: 2, pixels: 33, frames: 1e9 },
 ];
 
-export const modelOf = ({ width, layers }: MlpCase): ModelSpec => ({ ...PRESETS.classic, width, layers, levels: 1 });
+export const modelOf = ({ width, layers, act = PRESETS.classic.act }: MlpCase): ModelSpec => ({ ...PRESETS.classic, width, layers, act, levels: 1 });
 
 /** Weights, and a source of numbers in +-size, all values of f16. */
 export function numbersOf(c: MlpCase): { weights: Float64Array; halves: (count: number, size: number) => Float64Array } {

@@ -29,6 +29,9 @@ const converts = (() => {
   return 'shape' in state && state.shape.converts === true;
 })();
 
+/** What needs VK_NV_cooperative_matrix2's conversions. */
+export const onConversions: jest.It = converts ? test : test.skip;
+
 /** With the plain path as other types of device have it, those that sum in f16 for devices which can't otherwise, and the one without conversions for devices which have none, where this one has both. */
 export const ALL_PATHS: readonly string[] = [
   ...PATHS, device.type === 'cpu' ? 'plain tiled' : 'plain by rows', ...MATRICES.map((name) => `${name} with f16 sums`).filter((path) => 'shape' in testedPath(device, selectPath(path) as 'khr')), ...(converts ? ['khr without conversions'] : []),

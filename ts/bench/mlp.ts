@@ -98,20 +98,19 @@ export class MlpBatch {
     const spec = specFor(device, m);
     const halfSums = path.name !== 'plain' && path.tile.halfSums === true;
     if (!train) {
-      const infer = batchLaunch(path, device.info, spec, m.width, m.layers, pixels, MANY);
-      const program = device.program([this.dispatch('kpn/mlp', { ...infer, variant: `infer.${infer.variant}` }, [this.geometry, weights, this.act, this.out])], 'inference');
+      const program = device.program([this.dispatch('kpn/mlp', inferring(path, device, m, pixels), [this.geometry, weights, this.act, this.out])], 'inference');
       return new MlpRun(this.network, pixels, program, ['mlp'], { K: this.out }, [weights], halfSums);
     }
     const t = this.training!;
     const gradients = gradientsOf(path, device, m, pixels);
     const fused = gradients.dK !== undefined;
-    const sparse = gradients.sparse ?? false;
-    const layers = panelLaunch(path, device.info, spec, m.width, pixels, MANY);
+    const kept = gradients.kept ?? 'all';
+    const layers = kept === 'anew' ? inferring(path, device, m, pixels) : keeping(panelLaunch(path, device.info, spec, m.width, pixels, MANY), kept);
     const part = device.buffer('parts', 4 * gradients.parts * weightCount(m));
     const groups = sumGroups(m);
     const barrier: Op = { op: 'barrier' };
     const program = device.program([
-      this.dispatch('kpn/mlp', keeping(layers, sparse), [this.geometry, weights, this.act, this.out]),
+      this.dispatch('kpn/mlp', layers, [this.geometry, weights, this.act, this.out]),
       barrier,
       ...(fused
         ? [this.dispatch('kpn/mlpbck', gradients, [this.geometry, weights, this.act, t.dK, part])]
@@ -120,7 +119,7 @@ export class MlpBatch {
       this.dispatch('kpn/sum', { variant: 'apart', spec: { ...spec, 0: 256 }, groups: [groups, 1, 1] }, [this.geometry, t.state, part, t.none, t.dEdw, t.norms],
         new Uint8Array(Uint32Array.of(gradients.parts, groups, 1).buffer)),
     ], 'forward and backward');
-    return new MlpRun(this.network, pixels, program, fused ? ['mlp', '', 'mlpbck', '', 'sum'] : ['mlp', '', 'mlpbck', '', 'mulw', '', 'sum'], { K: this.out, gradient: t.dEdw }, [weights, part], halfSums, fused ? slotsOf(m.layers, sparse) : undefined);
+    return new MlpRun(this.network, pixels, program, fused ? ['mlp', '', 'mlpbck', '', 'sum'] : ['mlp', '', 'mlpbck', '', 'mulw', '', 'sum'], { K: this.out, gradient: t.dEdw }, [weights, part], halfSums, fused ? slotsOf(m.layers, kept) : undefined);
   }
 
   destroy(): void {
@@ -186,6 +185,12 @@ const sumGroups = (m: ModelSpec): number => weightCount(m) / SUM_WEIGHTS;
 const halves = (values: Float32Array): Uint16Array => toHalf(values).data;
 
 const specFor = (device: Device, m: ModelSpec): Launch['spec'] => specOf(m, device.info.type === 'cpu' ? 256 : 64);
+
+/** mlp's launch where nothing is kept of the layers. */
+function inferring(path: LayerPath, device: Device, m: ModelSpec, pixels: number): Launch {
+  const launch = batchLaunch(path, device.info, specFor(device, m), m.width, m.layers, pixels, MANY);
+  return { ...launch, variant: `infer.${launch.variant}` };
+}
 
 /** What makes the parts of dE/dw: the pass back itself where it can, else mulw after it. */
 function gradientsOf(path: LayerPath, device: Device, m: ModelSpec, pixels: number): GradientLaunch {

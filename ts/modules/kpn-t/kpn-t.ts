@@ -11,7 +11,7 @@ import { checkF16Range } from '../f16-range.js';
 import { geometryOf, type Geometry } from '../kpn/geometry.js';
 import { addCombining, addPyramid, ceilDiv, needsDown, nodeAdder, push, r, rw, w, type AddForward, type Combining, type Use } from '../kpn/nodes.js';
 import { modelFromParams, modelParams, specOf } from '../kpn/options.js';
-import { choosePath, fusedLaunch, gradientLaunch, keeping, panelLaunch, slotsOf, type GradientLaunch, type Launch, type LayerPath } from '../kpn/path.js';
+import { choosePath, forwardLaunch, fusedLaunch, gradientLaunch, panelLaunch, slotsOf, type GradientLaunch, type KeptActivations, type Launch, type LayerPath } from '../kpn/path.js';
 import { addFalling, addRising, whyNotByBlocks, type Cascade } from './cascade.js';
 import { addDifferences, DEFAULT_STEP, SETTLING_FRAMES, targetsOf } from './deriv.js';
 import { pictureShapes, Pictures } from './present.js';
@@ -20,6 +20,8 @@ import { hyperBytes, HYPER_BYTES, initialState, readState, STATE_BYTES, SUM_WEIG
 /** Where the loss of each frame is kept, for the picture `graph`. */
 const HISTORY_FRAMES = 1 << 20;
 const INITIAL_SCALE = 128;
+/** Values of `gradient` that ask for the pass back to make dE/dw, by the activations it is left. */
+const KEPT: Partial<Record<string, KeptActivations>> = { fused: 'all', sparse: 'sparse', anew: 'anew' };
 const DECAYS = ['const', 'cosine', 'exp'] as const;
 
 /** Buffers that training keeps from frame to frame. */
@@ -156,9 +158,7 @@ export class KpnT implements ModuleInstance {
     });
     const node = nodeAdder(ctx, spec);
     const level = (i: number): number => g.levels[i]!.pixels;
-    const { parts: sums, dK: made, sparse = false, ...mulw } = this.gradientLaunch(ctx, path, spec, f32);
-    const layersOf = (pixels: number, pass?: 'back'): Launch => panelLaunch(path, ctx.device, spec, m.width, pixels, ctx.frames, pass);
-    const layers = layersOf(g.pixels);
+    const { parts: sums, dK: made, kept = 'all', ...mulw } = this.gradientLaunch(ctx, path, spec, f32);
     const layerWeights = r(path.name === 'plain' ? k.rounded : k.weights);
     const read = (name: string): PlanBuffer => {
       const live = port(name);
@@ -173,7 +173,7 @@ export class KpnT implements ModuleInstance {
     const shown = { persistent: ctx.isConnected('debug') };
     const mip = ctx.buffer('mip', g.mipPixels * 4 * el, shown);
     const image = m.combine === 'prediff' ? ctx.buffer('detail', g.pixels * 4 * el) : mip;
-    const act = ctx.buffer('A', slotsOf(m.layers, sparse) * g.pixels * m.width * el); // x, then A_0 .. (glsl/kpn/kept.glsl)
+    const act = ctx.buffer('A', slotsOf(m.layers, kept) * g.pixels * m.width * el); // x, then A_0 .. (glsl/kpn/kept.glsl)
     const out = ctx.buffer('K', g.pixels * outputsOf(m) * el, shown);
     const parts = partsOf(m);
     const filtered = ctx.buffer('I', g.pixels * 16 * parts);
@@ -188,7 +188,7 @@ export class KpnT implements ModuleInstance {
     const pictures = [geo, r(noise), r(image), r(mip)];
     const fwd: AddForward = (label, first, pixels, seen) =>
       ctx.node({
-        label, kernel: 'kpn/fwd', ...keeping(layersOf(pixels), sparse), uses: [...pictures, r(seen), layerWeights, w(act), w(out), w(filtered)], push: push(first, first + pixels),
+        label, kernel: 'kpn/fwd', ...forwardLaunch(path, ctx.device, spec, m.width, m.layers, pixels, ctx.frames, kept), uses: [...pictures, r(seen), layerWeights, w(act), w(out), w(filtered)], push: push(first, first + pixels),
       });
     const pass: Combining = { filtered, coarse, combined, diff, output: ctx.output('output') };
     const cascade: Cascade = {
@@ -207,7 +207,7 @@ export class KpnT implements ModuleInstance {
     } else if (made === 'within') ctx.node({ label: 'bck', kernel: 'kpn/bck', ...mulw, uses: [...backward, w(partial)] });
     else {
       const dAct = ctx.buffer('dEdA', g.pixels * (m.layers * m.width + outputsOf(m)) * el); // dE/dA_0 .., then dE/dK
-      ctx.node({ label: 'bck', kernel: 'kpn/bck', ...layersOf(g.pixels, 'back'), uses: [...backward, w(dAct)] });
+      ctx.node({ label: 'bck', kernel: 'kpn/bck', ...panelLaunch(path, ctx.device, spec, m.width, g.pixels, ctx.frames, 'back'), uses: [...backward, w(dAct)] });
       ctx.node({ label: 'mulw', kernel: 'kpn/mulw', ...mulw, uses: [geo, r(act), r(dAct), w(partial)] });
     }
 
@@ -226,7 +226,7 @@ export class KpnT implements ModuleInstance {
         // The guide is the unperturbed pass's: no gradient flows through it.
         forward: (name, pass) => {
           ctx.node({
-            label: `fwd ${name}`, kernel: 'kpn/fwd', ...layers, variant: 'held.f32', uses: [...pictures, r(m.levels > 1 ? guide : mip), r(pass.weights), w(pass.filtered), r(act), r(out)], push: push(0, g.pixels),
+            label: `fwd ${name}`, kernel: 'kpn/fwd', ...panelLaunch(path, ctx.device, spec, m.width, g.pixels, ctx.frames), variant: 'held.f32', uses: [...pictures, r(m.levels > 1 ? guide : mip), r(pass.weights), w(pass.filtered), r(act), r(out)], push: push(0, g.pixels),
           });
           addCombining(node, m, g, variant, geo, mip, pass, ` ${name}`);
         },
@@ -260,9 +260,9 @@ export class KpnT implements ModuleInstance {
     const { width, layers } = this.model;
     const { pixels } = this.geometry;
     const asked = ctx.params.string('gradient');
-    const fused = asked === 'split' || f32 || (asked === 'auto' && ctx.device.type === 'cpu') ? undefined : fusedLaunch(path, ctx.device, spec, width, layers, pixels, ctx.frames, asked === 'auto' ? undefined : asked === 'sparse');
+    const fused = asked === 'split' || f32 || (asked === 'auto' && ctx.device.type === 'cpu') ? undefined : fusedLaunch(path, ctx.device, spec, width, layers, pixels, ctx.frames, KEPT[asked]);
     if (fused) return fused;
-    if (asked === 'fused' || asked === 'sparse')
+    if (KEPT[asked])
       throw new InputError('NO_FUSED', `kpn-t:${ctx.info.inst}: gradient ${asked} is not possible with path ${path.name}, width ${width} and ${layers} layers on ${ctx.device.name}${f32 ? ' in f32' : ''}`, { place: ctx.params.place('gradient'), hint: 'leave gradient at auto' });
     return gradientLaunch(path, ctx.device, spec, width, layers, pixels, ctx.frames);
   }
@@ -386,7 +386,7 @@ export const kpnT: ModuleType = {
     { name: 'dsample', type: 'int', default: 0, min: 0, doc: 'with deriv:1: only so many random weights of each matrix; 0: all' },
     { name: 'step', type: 'enum', values: ['auto', 'apart', 'joined'], default: 'auto', doc: 'what decides on the update in a dispatch of its own, or by the last of the workgroups that add up dE/dw; auto: what is faster' },
     { name: 'cascade', type: 'enum', values: ['auto', 'level', 'block'], default: 'auto', doc: 'up and down the levels with a dispatch for each level, or with one for all, by blocks of pixels; auto: what is faster, where it is possible' },
-    { name: 'gradient', type: 'enum', values: ['auto', 'split', 'fused', 'sparse'], default: 'auto', doc: 'the weights\' gradient by a kernel of its own, or in the pass back through the layers (fused), which of activations may get every second one and make the others anew (sparse); auto: what is faster, where it is possible' },
+    { name: 'gradient', type: 'enum', values: ['auto', 'split', 'fused', 'sparse', 'anew'], default: 'auto', doc: 'the weights\' gradient by a kernel of its own, or in the pass back through the layers (fused), which of activations may get every second one (sparse) or none (anew) and make the others anew; auto: what is faster, where it is possible' },
     ...modelParams,
   ],
   create: (_info: InstanceInfo) => new KpnT(),

@@ -151,7 +151,8 @@ function tiles(path: LayerPath, info: DeviceInfo, width: number, pass: Pass): bo
 function plainLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, pixels: number, frames: number, pass: Pass, besides = 0): Launch {
   const size = tiles(path, info, width, pass) ? tiledSize(info, width, besides) : undefined;
   if (size) return { variant: 'plain.tiled', spec: { ...spec, 0: size.local, 24: size.stage }, groups: [Math.ceil(pixels / tiledPixels(width, size.local)), 1, 1] };
-  return { variant: variantOf(path, info, pixels * frames), spec, groups: [Math.ceil(pixels / (spec[0] as number)), 1, 1] };
+  const variant = variantOf(path, info, pixels * frames);
+  return { variant: pass === 'back' && width > 64 && variant === 'plain' ? 'plain.wide' : variant, spec, groups: [Math.ceil(pixels / (spec[0] as number)), 1, 1] };
 }
 
 /** Layers whose weights an invocation has registers for, 32 wide: of a kernel that does nothing else, of one that does. */
@@ -202,17 +203,24 @@ export function pixelsPerGroup(path: LayerPath, { variant, spec }: Launch): numb
 /** mulw: how many partial sums it leaves, and its launch. */
 export interface GradientLaunch extends Launch {
   parts: number;
-  /** Fused: of the activations only x and every second one are kept (glsl/kpn/kept.glsl). */
-  sparse?: boolean;
+  /** Fused: which activations it needs. Else all. */
+  kept?: KeptActivations;
   /** Fused: where dE/dK is made, in the same kernel or, because both together need more registers than there are, in one of its own. */
   dK?: 'within' | 'apart';
 }
 
-/** Tensors (pixel, W) of activations that the forward pass keeps, x included: SLOTS of glsl/kpn/kept.glsl. */
-export const slotsOf = (layers: number, sparse: boolean): number => (sparse ? Math.floor((layers + 1) / 2) + 1 : layers + 1);
+/** Activations that the forward pass keeps (glsl/kpn/kept.glsl): x and all, x and every second one, or x alone; the way back makes the others anew. */
+export type KeptActivations = 'all' | 'sparse' | 'anew';
 
-/** The launch of fwd or mlp for it. */
-export const keeping = (launch: Launch, sparse: boolean): Launch => (sparse ? { ...launch, variant: `sparse.${launch.variant}` } : launch);
+/** Tensors (pixel, W) of activations that the forward pass keeps, x included: SLOTS of glsl/kpn/kept.glsl. */
+export const slotsOf = (layers: number, kept: KeptActivations): number => (kept === 'anew' ? 1 : kept === 'sparse' ? Math.floor((layers + 1) / 2) + 1 : layers + 1);
+
+/** The launch of fwd or mlp that keeps these, of panelLaunch's or, where all are made anew, of inferenceLaunch's. */
+export const keeping = (launch: Launch, kept: KeptActivations): Launch => (kept === 'all' ? launch : { ...launch, variant: `${kept}.${launch.variant}` });
+
+/** fwd over `pixels` pixels for training. */
+export const forwardLaunch = (path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number, frames: number, kept: KeptActivations): Launch =>
+  keeping(kept === 'anew' ? inferenceLaunch(path, info, spec, width, layers, pixels, frames, { holds: false }) : panelLaunch(path, info, spec, width, pixels, frames), kept);
 
 /** mulw over `pixels` pixels. */
 export function gradientLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number, frames: number): GradientLaunch {
@@ -257,13 +265,37 @@ const MOST_SUMS = 128;
 /** f32 sums that leave registers for apply's gradient in the same kernel. */
 const FEW_SUMS = 32;
 
+/** Layers whose activations and sums an invocation has registers for, 32 wide. */
+const MOST_ANEW = 6;
+/** Workgroups that make activations anew: as many as an H100 has processors. */
+const ANEW_GROUPS = 132;
+
+/** fusedLaunch where all activations are made anew, in registers: undefined where these are too few, or matrices of sums can't be made operands. */
+function anewLaunch(tile: TileShape, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number): GradientLaunch | undefined {
+  const subgroup = subgroupOf(info);
+  const perGroup = 4;
+  const panel = Math.max(tile.m, subgroup);
+  const batch = perGroup * panel;
+  const bytes = (2 * batch + layers * width + 16) * pitch(width);
+  const fits = bytes <= info.limits.maxComputeSharedMemorySize && perGroup * subgroup <= info.limits.maxComputeWorkGroupInvocations;
+  if (!tile.converts || info.type === 'cpu' || width !== 32 || layers > MOST_ANEW || !fits) return undefined;
+  const runs = Math.max(1, Math.ceil(pixels / (batch * ANEW_GROUPS)));
+  const parts = Math.ceil(pixels / (batch * runs));
+  return { variant: 'fused.anew.khr', spec: { ...spec, ...tileSpec(info, tile, perGroup), 17: runs, 23: panel, 24: width }, groups: [parts, 1, 1], parts, kept: 'anew', dK: 'apart', ...subgroups(info) };
+}
+
 /**
  * bck with dE/dw in the same pass (glsl/common/panel_gradient.glsl); undefined where that is not possible: on the plain path, and
- * where all layers' sums don't fit the registers of a workgroup, or its pixels shared memory. `sparse`: whether every second activation is made anew
- * instead of kept; undefined: where it is faster, because memory bounds many pixels.
+ * where all layers' sums don't fit the registers of a workgroup, or its pixels shared memory. `kept`: which activations are; undefined: as is fastest. To make
+ * them anew pays for many pixels, because memory bounds these.
  */
-export function fusedLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number, frames: number, sparse = layers > 4 && pixels > MANY_PIXELS): GradientLaunch | undefined {
+export function fusedLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number, frames: number, kept?: KeptActivations): GradientLaunch | undefined {
   if (path.name === 'plain' || path.tile.halfSums) return undefined;
+  if (kept === 'anew' || (kept === undefined && pixels > MANY_PIXELS)) {
+    const anew = anewLaunch(path.tile, info, spec, width, layers, pixels);
+    if (anew || kept === 'anew') return anew;
+  }
+  const sparse = kept === undefined ? layers > 4 && pixels > MANY_PIXELS : kept === 'sparse';
   const { m, n } = path.tile;
   const subgroup = subgroupOf(info);
   const panel = Math.max(m, subgroup / 2);
@@ -277,7 +309,7 @@ export function fusedLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spe
   const parts = Math.ceil(pixels / (batch * runs));
   return {
     variant: `fused.${sparse ? 'sparse.' : ''}${variantOf(path, info, pixels * frames)}`, spec: { ...spec, ...tileSpec(info, path.tile, perGroup), 17: runs, 23: panel, 24: width },
-    groups: [parts, 1, 1], parts, sparse, dK: sums(perGroup) > FEW_SUMS ? 'apart' : 'within', ...subgroups(info),
+    groups: [parts, 1, 1], parts, kept: sparse ? 'sparse' : 'all', dK: sums(perGroup) > FEW_SUMS ? 'apart' : 'within', ...subgroups(info),
   };
 }
 
