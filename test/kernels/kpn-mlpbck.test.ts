@@ -106,7 +106,7 @@ describe.each(['relu', 'lrelu'] as const)('variant fused.anew.khr: dE/dw of x al
     for (const batches of [1, 3]) {
       const [anew, whole] = [await back('anew', x, batches), await back('all', all, batches)];
       const [a, b] = [values(anew, 'f32'), values(whole, 'f32')];
-      expect(a.filter((v) => v !== 0).length).toBeGreaterThan(H * W * W / 2);
+      expect(a.filter((v) => v !== 0).length).toBeGreaterThan(H * W * W / 8); // of one pixel relu leaves a quarter
       if (act === 'relu') expect(anew).toEqual(whole);
       else expect(rms(a.map((v, i) => v - b[i]!))).toBeLessThan(2 ** -10 * rms(b));
     }
