@@ -9,7 +9,7 @@ import { verdicts } from '../../ts/gpu/probe.js';
 import { CONVERTING, judge, makeProduct, runTrial, tryChild } from '../../ts/gpu/selftest.js';
 import type { ComponentType, DeviceInfo, MatrixShape } from '../../ts/gpu/types.js';
 import { describeDevice } from '../../ts/cli/devices.js';
-import { choosePath, gradientLaunch, inferenceLaunch, panelLaunch, pathReport } from '../../ts/modules/kpn/path.js';
+import { choosePath, forwardLaunch, fusedLaunch, gradientLaunch, inferenceLaunch, panelLaunch, pathReport } from '../../ts/modules/kpn/path.js';
 import { fromHalf, toHalf } from '../../ts/formats/half.js';
 import { packageRoot } from '../../ts/root.js';
 import { scratch } from './gpu-harness.js';
@@ -205,6 +205,22 @@ describe('launches fit the device', () => {
   });
 });
 
+test.each([1, 128, 129, 32768, 32769, 87040, 1 << 20])('activations are made anew of many pixels where matrices convert, 32 wide, up to six layers: %i pixels', (pixels) => {
+  const info = gpu([], [], { subgroup: { size: 32, min: 32, max: 32, sizeControl: true, fullSubgroups: true }, limits: { ...real.limits, maxComputeSharedMemorySize: 49152, maxComputeWorkGroupInvocations: 1024 } });
+  const path = { name: 'khr', tile: { m: 16, n: 16, k: 16, converts: true as const } } as const;
+  const launch = (width: number, layers: number, kept?: 'anew', of: typeof path | { name: 'khr'; tile: { m: number; n: number; k: number } } = path, shared = info) => fusedLaunch(of, shared, { 0: 64 }, width, layers, pixels, 1, kept);
+  for (const layers of [1, 3, 6]) {
+    const { variant, kept, dK, spec, groups, parts } = launch(32, layers, 'anew')!;
+    expect([variant, kept, dK, groups, launch(32, layers)!.kept]).toEqual(['fused.anew.khr', 'anew', 'apart', [parts, 1, 1], pixels > 32768 ? 'anew' : 'all']);
+    const part = (spec[17] as number) * (spec[22] as number) * (spec[23] as number); // pixels
+    expect([parts * part >= pixels, (parts - 1) * part < pixels, parts <= 132]).toEqual([true, true, true]);
+    expect(forwardLaunch(path, info, { 0: 64 }, 32, layers, pixels, 1, 'anew').variant).toBe('anew.khr.resident');
+  }
+  const none = [launch(64, 3, 'anew'), launch(32, 7, 'anew'), launch(32, 3, 'anew', { name: 'khr', tile: { m: 16, n: 16, k: 16 } }), launch(32, 3, 'anew', path, { ...info, type: 'cpu' }), launch(32, 6, 'anew', path, { ...info, limits: { ...info.limits, maxComputeSharedMemorySize: 32768 } })];
+  expect(none).toEqual(none.map(() => undefined));
+  expect([launch(32, 7)!.kept, launch(64, 6)!.kept, launch(64, 4)!.kept]).toEqual(pixels > 32768 ? ['sparse', 'sparse', 'all'] : ['all', 'all', 'all']);
+});
+
 describe('the plain path', () => {
   const plain = { name: 'plain' } as const;
   const withShared = (shared: number, more: Partial<DeviceInfo> = {}): DeviceInfo => gpu([], [], { limits: { ...real.limits, maxComputeSharedMemorySize: shared, maxComputeWorkGroupInvocations: 128 }, ...more });
@@ -232,7 +248,7 @@ describe('the plain path', () => {
       [panelLaunch(path, info, { 0: 64 }, width, 99, 1).variant, panelLaunch(path, info, { 0: 64 }, width, 99, 1, 'back').variant, gradientLaunch(path, info, { 0: 64 }, width, 3, 99, 1).variant];
     const [tiled, rows] = ['plain.tiled', 'plain'];
     expect(variant(withShared(49152))).toEqual([tiled, rows, tiled]); // what is faster
-    expect(variant(withShared(49152), 128)).toEqual([rows, rows, tiled]);
+    expect(variant(withShared(49152), 128)).toEqual([rows, 'plain.wide', tiled]);
     expect(variant(withShared(32768))).toEqual([rows, rows, tiled]);
     expect(variant(withShared(16384), 32)).toEqual([rows, rows, tiled]);
     expect(variant(withShared(49152), 64, { name: 'plain', f32: true })).toEqual(['f32', 'f32', 'f32']);
