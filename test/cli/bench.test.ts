@@ -18,7 +18,7 @@ jest.setTimeout(180_000);
 const gpu = useDevice();
 const quick: Omit<BenchOptions, 'device'> = {
   paths: [{ name: 'plain' }], workloads: ['infer', 'train'], widths: [32], layers: [1], batches: [300], presets: ['classic'], tiles: [1],
-  sizes: [{ width: 40, height: 24 }], spin: 1, seconds: 0.005, seed: 3,
+  sizes: [{ width: 40, height: 24 }], spins: [1], seconds: 0.005, seed: 3,
 };
 
 function vkpn(...args: string[]): { status: number | null; stdout: string; stderr: string } {
@@ -99,7 +99,7 @@ test('step and picture, against the plain path', async () => {
 });
 
 test('picture, denoised twice', async () => {
-  const { cases } = await runBench({ ...quick, spin: 2, device: gpu.device, workloads: ['picture'] });
+  const { cases } = await runBench({ ...quick, spins: [2], device: gpu.device, workloads: ['picture'] });
   expect(cases.map((c) => ['time' in c && c.time.ops.map(({ op }) => op)])).toEqual([[expect.arrayContaining(['kpn:01 denoise 0', 'kpn:01 turn, run 1', 'kpn:01 denoise 0, run 1', 'kpn:01 unturn, run 1'])]]);
 });
 

@@ -85,7 +85,7 @@ describe('what it writes', () => {
     file('graph.cfg', printed.out);
     expect(await vkpn('cli', '-g', 'graph.cfg', '--tile', '64')).toMatchObject({ code: 0 });
     expect(readFileSync(join(dir, 'tiled.pfm')).equals(readFileSync(join(dir, 'four.pfm')))).toBe(true);
-    expect(await vkpn('cli', '-g', 'graph.cfg', '--config', 'param:kpn:01:spin:6')).toMatchObject({ code: 2, err: expect.stringMatching(/spin can't be "6"\n {2}there is: 1, 2, 4, 8, 16/) as string });
+    expect(await vkpn('cli', '-g', 'graph.cfg', '--config', 'param:kpn:01:spin:6')).toMatchObject({ code: 2, err: expect.stringMatching(/spin can't be "6"\n {2}there is: 1, 2, 4, 8\n/) as string });
   });
 
   test('a sharp picture with the noise of a low ISO is not made worse: no pixel moves farther than noise explains', async () => {
@@ -206,7 +206,7 @@ test.each([
   [['in.pfm', '-o', 'x.pfm', '--noise', '1:-2'], /--noise 1:-2 is not two numbers/],
   [['in.pfm', '-o', 'x.pfm', '--noise', 'nikkon'], /no noise profile/],
   [['in.pfm', '-o', 'x.pfm', '--strength', '2'], /number from 0 to 1/],
-  [['in.pfm', '-o', 'x.pfm', '--spin', '3'], /'--spin <times>' argument '3' is invalid\. Allowed choices are 1, 2, 4, 8, 16/],
+  [['in.pfm', '-o', 'x.pfm', '--spin', '3'], /'--spin <times>' argument '3' is invalid\. Allowed choices are 1, 2, 4, 8\./],
   [['in.pfm', '-o', 'x.pfm', '-w', 'gone.lut'], /gone\.lut is missing/],
   [['gone.jpg', '-o', 'x.jpg'], /gone\.jpg is missing/],
   [['in.pfm', 'there.pfm', '-o', 'there.pfm'], /is a file, but there are 2 pictures/],

@@ -32,7 +32,7 @@ function meanOf(c: InferenceCase, results: readonly Float64Array[], add: (a: num
 }
 
 describe('variant first: the first run; variant next: those between; variant last: the last, and the mean', () => {
-  test.each(combinations({ shape: SPUN, spin: [2, 16], combine: ['blend', 'prediff'] } as const))('%s', async (_, { shape, spin, combine }) => {
+  test.each(combinations({ shape: SPUN, spin: [2, 8], combine: ['blend', 'prediff'] } as const))('%s', async (_, { shape, spin, combine }) => {
     const c = spunCase(shape, 'f16', spin, { combine });
     const next = random(5);
     const results = turnsOfCase(c).map((__, k) => {
@@ -60,7 +60,7 @@ const RUNS: readonly (readonly [spin: number, shape: readonly [number, number, n
   [4, [9, 22, 3], 'f32', { limits: [2, 3], strength: 0.75 }, { context: 'norm', combine: 'postdiff', up: 'bilinear', ablend: 'sigmoid', layers: 2 }],
   [8, [11, 14, 3], 'f16', { limits: [1, 0] }, { context: 'guide', width: 64, combine: 'postdiff', up: 'bilinear', ablend: 'sigmoid', chroma: true }],
   [8, [10, 7, 2], 'f32', {}, { combine: 'prediff', pyramid: 'binomial', ablend: 'sigmoid' }],
-  [16, [5, 3, 3], 'f16', {}, { context: 'norm', ablend: 'sigmoid' }],
+  [8, [5, 3, 3], 'f16', {}, { context: 'norm', ablend: 'sigmoid' }],
 ];
 
 const onPaths = PATHS.map((path): (typeof RUNS)[number] => [2, [21, 18, 3], 'f16', { path }, { context: 'norm', combine: 'postdiff', ablend: 'sigmoid', layers: 2 }]);
@@ -79,7 +79,7 @@ describe('every run by itself, and the mean of all', () => {
   });
 });
 
-test.each([2, 4, 8, 16])('the mean of %d is the reference model\'s', async (spin) => {
+test.each([2, 4, 8])('the mean of %d is the reference model\'s', async (spin) => {
   const c = spunCase([27, 21, 3], 'f16', spin, { context: 'norm', combine: 'postdiff', ablend: 'sigmoid' });
   c.weights = c.weights.map((w) => toHalf(w / 20));
   const pictures = turnsOfCase(c).map((_, k) => runCase(c, k).inputs.map((p) => forward(c.model, c.weights, p, c.noise)[0]!.O));

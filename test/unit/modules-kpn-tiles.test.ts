@@ -107,7 +107,7 @@ describe('the same bits as whole', () => {
     [{ model: { levels: 3, context: 'guide', width: 64, chroma: true, combine: 'postdiff', pyramid: 'binomial' }, size: [180, 31], count: 2 }, 24],
     [{ model: { levels: 2, chroma: true, combine: 'prediff' }, size: [70, 40] }, 12],
     [{ model: { levels: 2 }, size: [90, 40], chain: 2 }, 12],
-    [{ model: { levels: 3 }, size: [101, 67], spin: 16 }, 16],
+    [{ model: { levels: 3 }, size: [101, 67], spin: 8 }, 16],
     [{ model: { levels: 3, combine: 'postdiff' }, size: [98, 35], count: 2, format: 'f32', spin: 8 }, 20],
     [{ model: { levels: 2, combine: 'prediff', pyramid: 'binomial' }, size: [70, 81], spin: 4 }, 12],
     [{ model: { levels: 3, context: 'guide', width: 64 }, size: [40, 101], spin: 2 }, 16],

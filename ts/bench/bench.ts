@@ -29,7 +29,7 @@ export interface BenchOptions {
   /** picture. */
   sizes: readonly { width: number; height: number }[];
   /** picture: how often it is denoised, as kpn's `spin`. */
-  spin: number;
+  spins: readonly number[];
   /** A measurement's, of each case. */
   seconds: number;
   /** Of all random data. */
@@ -54,6 +54,7 @@ export interface Case {
   preset?: Preset;
   tiles?: number;
   size?: { width: number; height: number };
+  spin?: number;
 }
 
 /** `time`: right, and measured; `wrong`: what is wrong; `skipped`: why it was not tried. */
@@ -196,14 +197,14 @@ class Bench {
   }
 
   async measurePictures(): Promise<void> {
-    const { device, presets, sizes, spin, paths, seed, seconds } = this.o;
-    for (const [preset, size] of presets.flatMap((p) => sizes.map((s) => [p, s] as const))) {
+    const { device, presets, sizes, spins, paths, seed, seconds } = this.o;
+    for (const [preset, size, spin] of presets.flatMap((p) => sizes.flatMap((s) => spins.map((n) => [p, s, n] as const)))) {
       const m = PRESETS[preset];
       let want: readonly Float32Array[] | undefined;
       for (const path of ordered(paths)) {
-        const c: Case = { workload: 'picture', path: describePath(path), width: m.width, layers: m.layers, pixels: pixelsOf(m, size.width, size.height, spin), preset, size };
+        const c: Case = { workload: 'picture', path: describePath(path), width: m.width, layers: m.layers, pixels: pixelsOf(m, size.width, size.height, spin), preset, size, spin };
         const asked = this.o.paths.includes(path);
-        this.stage(`picture ${c.path}, ${preset}, ${size.width}x${size.height}${asked ? '' : ' (to compare with)'}`);
+        this.stage(`picture ${c.path}, ${preset}, ${size.width}x${size.height}${spin > 1 ? `, ${spin} times` : ''}${asked ? '' : ' (to compare with)'}`);
         const run = await preparePicture(device, preset, path.name, size.width, size.height, spin, seed);
         try {
           const got = await twoPictures(run, seed);

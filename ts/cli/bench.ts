@@ -23,7 +23,7 @@ interface BenchFlags extends CommonOptions {
   presets?: string;
   tiles?: string;
   size?: string;
-  spin: string;
+  spin?: string;
   seconds: string;
   seed?: number;
   json?: boolean;
@@ -46,6 +46,7 @@ Examples:
   vkpn bench --workload infer,train --widths 64 --batch 1048576 --seconds 1
   vkpn bench --workload step --presets classic,wide --tiles 1,16,64
   vkpn bench --workload picture --size 600x400,6000x4000
+  vkpn bench --workload picture --presets photo,best --spin 1,4,8
   vkpn bench --workload train --widths 32,64 --layers 1,2,4,8 --batch 1048576
   vkpn bench --paths plain,khr --json > bench.json
 
@@ -63,7 +64,7 @@ export function register(program: Command): void {
     .option('--presets <list>', `of ${Object.keys(PRESETS).join(', ')}, for step and picture (default: classic,wide; classic on a CPU)`)
     .option('--tiles <list>', 'tiles of 64x64 a training step (default: 1,16; 1 on a CPU)')
     .option('--size <list>', 'of the picture, WxH (default: 6000x4000; 768x512 on a CPU)')
-    .addOption(new Option('--spin <times>', 'picture: how often it is denoised (vkpn denoise --spin)').choices(SPINS).default('1'))
+    .option('--spin <list>', `how often the picture is denoised, of ${SPINS.join(', ')} (default: 1)`)
     .addOption(new Option('--seconds <s>', 'how long to repeat each measurement').default('0.2'))
     .option('--seed <n>', 'of the random data (default: another each time)', wholeNumber)
     .option('--json', 'for programs')
@@ -80,7 +81,7 @@ interface Plan {
   presets: Preset[];
   tiles: number[];
   sizes: { width: number; height: number }[];
-  spin: number;
+  spins: number[];
   seconds: number;
 }
 
@@ -117,7 +118,7 @@ function readFlags(flags: BenchFlags, cpu: boolean): Plan {
     presets: among('--presets', flags.presets ?? (cpu ? 'classic' : 'classic,wide'), Object.keys(PRESETS) as Preset[]),
     tiles: list('--tiles', flags.tiles ?? (cpu ? '1' : '1,16'), count(65536), 'numbers of tiles, up to 65536'),
     sizes: list('--size', flags.size ?? (cpu ? '768x512' : '6000x4000'), sizeOf, 'widths and heights, like 6000x4000'),
-    spin: Number(flags.spin),
+    spins: among('--spin', flags.spin ?? '1', SPINS).map(Number),
     seconds,
   };
 }

@@ -40,7 +40,7 @@ const examples = `
 Examples:
   vkpn denoise noisy.jpg -o clean.jpg
   vkpn denoise noisy.jpg -o clean.jpg -w best --spin 8
-      the best there is, at eight times the work
+      better still, at eight times the work on the device
   vkpn denoise shoot/ -o shoot-clean/ --format tiff16
       every picture of a folder
   vkpn denoise IMG_5952.CR2 -o . --format jpg --ev 1 --compare

@@ -7,8 +7,8 @@ import { addInference, prepareInference } from './inference.js';
 import { ceilDiv, push, r, rw, w, type Use } from './nodes.js';
 import type { WindowLevel } from './window.js';
 
-/** How often a picture may be denoised. */
-export const SPINS = ['1', '2', '4', '8', '16'] as const;
+/** How often a picture may be denoised: more than 8 times gives nothing more (docs/denoise.md). */
+export const SPINS = ['1', '2', '4', '8'] as const;
 
 /** How a picture is turned: mirrored, then moved to the right and down by so many pixels, then transposed. What is around it is mirrored. */
 export interface Turn {
@@ -22,12 +22,11 @@ export interface Turn {
 const STEPS = 16;
 
 /**
- * Shifts in sixteenths of the period, and symmetries (x, y: mirrored, t: transposed), in the order of use; each power of two of them has all symmetries
- * that it has room for, and shifts that fall on different pixels of the coarser levels (docs/quality.md: measured).
+ * Shifts in sixteenths of the period, and symmetries (x, y: mirrored, t: transposed), in the order of use: from one to the next picture both differ
+ * as much as they can. Mirroring alone gains the least, transposing and moving more, all together the most (docs/denoise.md).
  */
 const TURNS: readonly (readonly [x: number, y: number, symmetry: string])[] = [
   [0, 0, ''], [5, 11, 'tx'], [10, 5, 'xy'], [15, 14, 'ty'], [3, 6, 'x'], [12, 9, 't'], [6, 3, 'y'], [9, 12, 'txy'],
-  [2, 13, ''], [7, 8, 'tx'], [8, 7, 'xy'], [13, 2, 'ty'], [1, 4, 'x'], [14, 15, 't'], [4, 1, 'y'], [11, 10, 'txy'],
 ];
 
 /** The first `spin` turns of a network whose pyramid divides by `align`; the first leaves the picture as it is. */
