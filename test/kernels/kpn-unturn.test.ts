@@ -57,8 +57,8 @@ function runSnapshot(snapshot: Snapshot, k: number): Snapshot {
 
 const RUNS: readonly (readonly [spin: number, shape: readonly [number, number, number], format: PictureFormat, c: Partial<InferenceCase>, model: Partial<ModelSpec>])[] = [
   [2, [19, 13, 3], 'f16', {}, { context: 'norm', ablend: 'sigmoid' }],
-  [4, [9, 22, 3], 'f32', { limits: [2, 3], strength: 0.75 }, { context: 'norm', combine: 'postdiff', up: 'bilinear', ablend: 'sigmoid', layers: 2 }],
-  [8, [11, 14, 3], 'f16', { limits: [1, 0] }, { context: 'guide', width: 64, combine: 'postdiff', up: 'bilinear', ablend: 'sigmoid', chroma: true }],
+  [4, [7, 10, 3], 'f32', { limits: [2, 3], strength: 0.75 }, { context: 'norm', combine: 'postdiff', up: 'bilinear', ablend: 'sigmoid', layers: 2 }],
+  [8, [5, 6, 3], 'f16', { limits: [1, 0] }, { context: 'guide', width: 64, combine: 'postdiff', up: 'bilinear', ablend: 'sigmoid', chroma: true }],
   [8, [10, 7, 2], 'f32', {}, { combine: 'prediff', pyramid: 'binomial', ablend: 'sigmoid' }],
   [8, [5, 3, 3], 'f16', {}, { context: 'norm', ablend: 'sigmoid' }],
 ];
