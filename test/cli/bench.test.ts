@@ -98,6 +98,14 @@ test('step and picture, against the plain path', async () => {
   expect(cases.map((c) => [c.workload, c.preset, c.pixels, 'time' in c])).toEqual([['step', 'classic', 5440, true], ['picture', 'classic', 40 * 24 + 20 * 12 + 10 * 6 + 5 * 3, true]]);
 });
 
+test("step and picture of a preset's network with other layers", async () => {
+  const { cases } = await runBench({ ...quick, presetLayers: [1, 4], device: gpu.device, workloads: ['step', 'picture'] });
+  expect(cases.map((c) => [c.workload, c.preset, c.layers, 'time' in c])).toEqual(['step', 'picture'].flatMap((workload) => [1, 4].map((layers) => [workload, 'classic', layers, true])));
+  const step = await prepareStep(gpu.device, { preset: 'classic', layers: 4 }, 'plain', 1, 3);
+  expect((await firstGradient(step)).length).toBe(5 * 32 * 32);
+  step.destroy();
+});
+
 test('picture, denoised twice', async () => {
   const { cases } = await runBench({ ...quick, spins: [2], device: gpu.device, workloads: ['picture'] });
   expect(cases.map((c) => ['time' in c && c.time.ops.map(({ op }) => op)])).toEqual([[expect.arrayContaining(['kpn:01 denoise 0', 'kpn:01 turn, run 1', 'kpn:01 denoise 0, run 1', 'kpn:01 unturn, run 1'])]]);
@@ -106,7 +114,7 @@ test('picture, denoised twice', async () => {
 // Classic's gradients overflow f16 now and then until their scale is found. A step that is skipped for that, as the last one, is none the worse.
 test('step: the last of the checked steps was skipped', async () => {
   const start = async (): Promise<{ step: GraphRun; gradient: Float32Array; state: () => Promise<State> }> => {
-    const step = await prepareStep(gpu.device, 'classic', 'plain', 1, 3);
+    const step = await prepareStep(gpu.device, { preset: 'classic', layers: 3 }, 'plain', 1, 3);
     const node = step.node('kpn-t:01');
     return { step, gradient: await firstGradient(step), state: () => (node.instance as KpnT).readState(step.context(node)) };
   };

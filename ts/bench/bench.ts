@@ -4,7 +4,7 @@ import type { Device } from '../gpu/index.js';
 import { PRESETS, type Preset } from '../model/spec.js';
 import { describePath, type LayerPath } from '../modules/kpn/path.js';
 import { inferBytes, inferFlop, trainBytes, trainFlop } from './costs.js';
-import { checkPictures, checkStep, firstGradient, pixelsOf, preparePicture, prepareStep, stepPixels, twoPictures } from './graphs.js';
+import { checkPictures, checkStep, firstGradient, pixelsOf, preparePicture, prepareStep, stepPixels, twoPictures, type PresetNetwork } from './graphs.js';
 import { measure, type Timing } from './measure.js';
 import { MlpBatch, tooLarge, type MlpRun } from './mlp.js';
 import { Network, type Deviation } from './network.js';
@@ -24,6 +24,8 @@ export interface BenchOptions {
   batches: readonly number[];
   /** step and picture. */
   presets: readonly Preset[];
+  /** step, picture: hidden layers of the presets' networks; undefined: their own. */
+  presetLayers?: readonly number[];
   /** step: tiles of 64x64. */
   tiles: readonly number[];
   /** picture. */
@@ -171,17 +173,22 @@ class Bench {
     }
   }
 
+  private networks(): PresetNetwork[] {
+    return this.o.presets.flatMap((preset) => (this.o.presetLayers ?? [PRESETS[preset].layers]).map((layers) => ({ preset, layers })));
+  }
+
   async measureSteps(): Promise<void> {
-    const { device, presets, tiles, paths, seed, seconds } = this.o;
-    for (const preset of presets)
+    const { device, tiles, paths, seed, seconds } = this.o;
+    for (const network of this.networks())
       for (const count of tiles) {
-        const { width, layers } = PRESETS[preset];
+        const { preset, layers } = network;
+        const { width } = PRESETS[preset];
         let want: Float32Array | undefined;
         for (const path of ordered(paths)) {
           const c: Case = { workload: 'step', path: describePath(path), width, layers, pixels: stepPixels(preset, count), preset, tiles: count };
           const asked = this.o.paths.includes(path);
-          this.stage(`step ${c.path}, ${preset}, ${count} ${count === 1 ? 'tile' : 'tiles'}${asked ? '' : ' (to compare with)'}`);
-          const step = await prepareStep(device, preset, path.name, count, seed);
+          this.stage(`step ${c.path}, ${preset}, H=${layers}, ${count} ${count === 1 ? 'tile' : 'tiles'}${asked ? '' : ' (to compare with)'}`);
+          const step = await prepareStep(device, network, path.name, count, seed);
           try {
             const gradient = await firstGradient(step);
             want ??= gradient;
@@ -197,15 +204,16 @@ class Bench {
   }
 
   async measurePictures(): Promise<void> {
-    const { device, presets, sizes, spins, paths, seed, seconds } = this.o;
-    for (const [preset, size, spin] of presets.flatMap((p) => sizes.flatMap((s) => spins.map((n) => [p, s, n] as const)))) {
+    const { device, sizes, spins, paths, seed, seconds } = this.o;
+    for (const [network, size, spin] of this.networks().flatMap((n) => sizes.flatMap((s) => spins.map((k) => [n, s, k] as const)))) {
+      const { preset, layers } = network;
       const m = PRESETS[preset];
       let want: readonly Float32Array[] | undefined;
       for (const path of ordered(paths)) {
-        const c: Case = { workload: 'picture', path: describePath(path), width: m.width, layers: m.layers, pixels: pixelsOf(m, size.width, size.height, spin), preset, size, spin };
+        const c: Case = { workload: 'picture', path: describePath(path), width: m.width, layers, pixels: pixelsOf(m, size.width, size.height, spin), preset, size, spin };
         const asked = this.o.paths.includes(path);
-        this.stage(`picture ${c.path}, ${preset}, ${size.width}x${size.height}${spin > 1 ? `, ${spin} times` : ''}${asked ? '' : ' (to compare with)'}`);
-        const run = await preparePicture(device, preset, path.name, size.width, size.height, spin, seed);
+        this.stage(`picture ${c.path}, ${preset}, H=${layers}, ${size.width}x${size.height}${spin > 1 ? `, ${spin} times` : ''}${asked ? '' : ' (to compare with)'}`);
+        const run = await preparePicture(device, network, path.name, size.width, size.height, spin, seed);
         try {
           const got = await twoPictures(run, seed);
           want ??= got;

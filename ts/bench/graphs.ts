@@ -104,8 +104,14 @@ export function pixelsOf(m: ModelSpec, width: number, height: number, tiles = 1)
 
 export const stepPixels = (preset: Preset, tiles: number): number => pixelsOf(PRESETS[preset], tileSize, tileSize, tiles);
 
-/** The training step of a preset, `tiles` tiles of 64x64 with synthetic noise, cut at random from a picture. */
-export async function prepareStep(device: Device, preset: Preset, path: string, tiles: number, seed: number): Promise<GraphRun> {
+/** A preset's network, with as many hidden layers as it says or others. */
+export interface PresetNetwork {
+  preset: Preset;
+  layers: number;
+}
+
+/** The training step of a network, `tiles` tiles of 64x64 with synthetic noise, cut at random from a picture. */
+export async function prepareStep(device: Device, { preset, layers }: PresetNetwork, path: string, tiles: number, seed: number): Promise<GraphRun> {
   const side = 512;
   const input = source('i-bench', { channels: 'rgba', format: 'f16', width: side, height: side, count: 1 }, picture(side, side, seed));
   return GraphRun.create(device, `frames:${frames}
@@ -125,6 +131,7 @@ param:cnngenin:01:seed:${seed}
 param:kpn-t:01:init:1
 param:kpn-t:01:seed:${seed}
 param:kpn-t:01:preset:${preset}
+param:kpn-t:01:layers:${layers}
 param:kpn-t:01:path:${path}
 param:kpn-t:01:alpha:0.001
 param:kpn-t:01:gradclip:1
@@ -169,8 +176,8 @@ export interface PictureRun {
 }
 
 /** Inference of a whole picture, random weights. */
-export async function preparePicture(device: Device, preset: Preset, path: string, width: number, height: number, spin: number, seed: number): Promise<PictureRun> {
-  const m = PRESETS[preset];
+export async function preparePicture(device: Device, { preset, layers }: PresetNetwork, path: string, width: number, height: number, spin: number, seed: number): Promise<PictureRun> {
+  const m = { ...PRESETS[preset], layers };
   const input = source('i-bench', { channels: 'rgba', format: 'f16', width, height, count: 1 }, picture(width, height, seed));
   const weights = source('w-bench', { channels: 'ssbo', format: 'f16', width: m.width, height: (m.layers + 1) * m.width, count: 1, text: weightsText(m) }, toHalf(initialWeights(m, seed)).data);
   const graph = await GraphRun.create(device, `frames:1

@@ -45,6 +45,7 @@ Examples:
   vkpn bench                                                what there is, in about a minute
   vkpn bench --workload infer,train --widths 64 --batch 1048576 --seconds 1
   vkpn bench --workload step --presets classic,wide --tiles 1,16,64
+  vkpn bench --workload step --presets classic --layers 3,6 --tiles 192
   vkpn bench --workload picture --size 600x400,6000x4000
   vkpn bench --workload picture --presets photo,best --spin 1,4,8
   vkpn bench --workload train --widths 32,64 --layers 1,2,4,8 --batch 1048576
@@ -59,7 +60,7 @@ export function register(program: Command): void {
     .option('--paths <list>', 'of plain, khr, nv (default: all that the device has)')
     .option('--workload <list>', `of ${WORKLOADS.join(', ')} (default: infer,train,step)`)
     .option('--widths <list>', `of ${WIDTHS.join(', ')}, for infer and train (default: all; 32 on a CPU)`)
-    .option('--layers <list>', `hidden layers, 1 to ${MAX_LAYERS}, for infer and train (default: 6; 3 on a CPU)`)
+    .option('--layers <list>', `hidden layers, 1 to ${MAX_LAYERS} (default: 6 for infer and train, 3 on a CPU; for step and picture the presets' own)`)
     .option('--batch <list>', 'pixels, for infer and train (default: 5376,65536,1048576; 5376 on a CPU)')
     .option('--presets <list>', `of ${Object.keys(PRESETS).join(', ')}, for step and picture (default: classic,wide; classic on a CPU)`)
     .option('--tiles <list>', 'tiles of 64x64 a training step (default: 1,16; 1 on a CPU)')
@@ -77,6 +78,7 @@ interface Plan {
   workloads: Workload[];
   widths: number[];
   layers: number[];
+  presetLayers?: number[];
   batches: number[];
   presets: Preset[];
   tiles: number[];
@@ -106,6 +108,8 @@ function sizeOf(word: string): { width: number; height: number } | undefined {
   return width > 0 && height > 0 ? { width, height } : undefined;
 }
 
+const layersOf = (text: string): number[] => list('--layers', text, count(MAX_LAYERS), `numbers of hidden layers, 1 to ${MAX_LAYERS}`);
+
 /** Everything but the device. */
 function readFlags(flags: BenchFlags, cpu: boolean): Plan {
   const seconds = Number(flags.seconds);
@@ -113,7 +117,8 @@ function readFlags(flags: BenchFlags, cpu: boolean): Plan {
   return {
     workloads: among('--workload', flags.workload ?? 'infer,train,step', WORKLOADS),
     widths: list('--widths', flags.widths ?? (cpu ? '32' : WIDTHS.join()), (w) => WIDTHS.find((x) => String(x) === w), WIDTHS.join(', ')),
-    layers: list('--layers', flags.layers ?? (cpu ? '3' : '6'), count(MAX_LAYERS), `numbers of hidden layers, 1 to ${MAX_LAYERS}`),
+    layers: layersOf(flags.layers ?? (cpu ? '3' : '6')),
+    ...(flags.layers === undefined ? {} : { presetLayers: layersOf(flags.layers) }),
     batches: list('--batch', flags.batch ?? (cpu ? '5376' : '5376,65536,1048576'), count(2 ** 26), 'numbers of pixels, up to 67108864'),
     presets: among('--presets', flags.presets ?? (cpu ? 'classic' : 'classic,wide'), Object.keys(PRESETS) as Preset[]),
     tiles: list('--tiles', flags.tiles ?? (cpu ? '1' : '1,16'), count(65536), 'numbers of tiles, up to 65536'),
