@@ -159,7 +159,7 @@ test('vkpn devices tells of a GPU: driver, memory, subgroups, every shape by its
     '                 u8*u8+f32 -> f32, subgroup: 16x16x32',
     '   matrix NV2    f16*f16+f32 -> f32, workgroup of 128: 16x16x16',
     '                 flexible dimensions yes, conversions yes, workgroup scope no',
-    "   path          khr 16x16x16, inference with NV2's conversions (auto)",
+    "   path          khr 16x16x16, with NV2's conversions (auto)",
     '                 not nv: nv 16x16x16 works, but khr comes first',
     '                 not plain: works everywhere, but slower',
   ]);

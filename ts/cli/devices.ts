@@ -34,7 +34,7 @@ export function describeDevice(d: DeviceInfo, paths = pathReport(d)): string {
     ...shapeLines('matrix NV', f.nvCooperativeMatrix, matrixShapes.nv),
     ...shapeLines('matrix NV2', nv2 !== null, matrixShapes.nv2),
     ...(nv2 ? [`                 flexible dimensions ${yes(nv2.flexibleDimensions)}, conversions ${yes(nv2.conversions)}, workgroup scope ${yes(nv2.workgroupScope)}`] : []),
-    `   path          ${describePath(paths.chosen)}${converts ? ", inference with NV2's conversions" : ''} (auto)`,
+    `   path          ${describePath(paths.chosen)}${converts ? ", with NV2's conversions" : ''} (auto)`,
     ...paths.others.map(({ path, why }) => `                 not ${path}: ${why}`),
   ];
   return `${lines.join('\n')}\n`;
