@@ -14,7 +14,7 @@
 //
 // -DSPARSE: a layer whose G the forward pass has not kept makes it anew, each subgroup for its own pixels, of what that layer was made of, which is kept.
 // -DANEW (and -DRESIDENT): each subgroup makes all G anew of x and keeps them in registers, as it does D; the weights of all layers are in shared memory for all batches.
-// Of panelFill's place are LOAD_X(at) and LOAD_DK(at), words of x (pixel, W) and dE/dK (pixel, OUTPUTS); what they read should be volatile.
+// In place of panelFill the includer defines LOAD_X(at) and LOAD_DK(at), words of x (pixel, W) and dE/dK (pixel, OUTPUTS); what they read should be volatile.
 
 layout(constant_id = 17) const uint RUNS = 1; // batches of pixels a workgroup
 

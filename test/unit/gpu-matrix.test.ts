@@ -221,6 +221,13 @@ test.each([1, 128, 129, 32768, 32769, 87040, 1 << 20])('activations are made ane
   expect([launch(32, 7)!.kept, launch(64, 6)!.kept, launch(64, 4)!.kept]).toEqual(pixels > 32768 ? ['sparse', 'sparse', 'all'] : ['all', 'all', 'all']);
 });
 
+test('subgroups of 16 whose sums of nine matrices need too many registers: no pass back with dE/dw', () => {
+  const info = gpu([], [], { subgroup: { size: 16, min: 16, max: 16, sizeControl: true, fullSubgroups: true } });
+  const launch = (layers: number) => fusedLaunch({ name: 'khr', tile: { m: 16, n: 16, k: 16 } }, info, { 0: 64 }, 32, layers, 5440, 1);
+  expect(launch(8)).toBeUndefined();
+  expect(launch(3)).toBeDefined();
+});
+
 describe('the plain path', () => {
   const plain = { name: 'plain' } as const;
   const withShared = (shared: number, more: Partial<DeviceInfo> = {}): DeviceInfo => gpu([], [], { limits: { ...real.limits, maxComputeSharedMemorySize: shared, maxComputeWorkGroupInvocations: 128 }, ...more });

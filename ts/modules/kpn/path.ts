@@ -222,6 +222,12 @@ export const keeping = (launch: Launch, kept: KeptActivations): Launch => (kept 
 export const forwardLaunch = (path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number, frames: number, kept: KeptActivations): Launch =>
   keeping(kept === 'anew' ? inferenceLaunch(path, info, spec, width, layers, pixels, frames, { holds: false }) : panelLaunch(path, info, spec, width, pixels, frames), kept);
 
+/** Partial sums of dE/dw, `most` at most, each of as many runs of `run` pixels as that takes. */
+function inParts(pixels: number, run: number, most: number): { runs: number; parts: number } {
+  const runs = Math.max(1, Math.ceil(pixels / (run * most)));
+  return { runs, parts: Math.ceil(pixels / (run * runs)) };
+}
+
 /** mulw over `pixels` pixels. */
 export function gradientLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number, frames: number): GradientLaunch {
   const variant = variantOf(path, info, pixels * frames);
@@ -229,15 +235,13 @@ export function gradientLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['
   if (tiles(path, info, width, 'dE/dw')) {
     const run = 32;
     const most = pixels <= 2 ** 19 ? 128 : width === 32 ? 512 : 256; // parts
-    const runs = Math.max(1, Math.ceil(pixels / (run * most)));
-    const parts = Math.ceil(pixels / (run * runs));
+    const { runs, parts } = inParts(pixels, run, most);
     return { variant: 'plain.tiled', spec: { ...spec, 0: width === 64 ? 128 : 64, 16: run, 17: runs }, groups: [parts, layers + 1, Math.ceil(width / 64) ** 2], parts };
   }
   if (path.name === 'plain') {
     // A part is RUN pixels where loops are slow (CPU drivers), else as many runs as keep the parts few.
     const run = width > 64 ? 32 : 64;
-    const runs = cpu ? 1 : Math.max(1, Math.ceil(pixels / (run * 256)));
-    const parts = Math.ceil(pixels / (run * runs));
+    const { runs, parts } = inParts(pixels, run, cpu ? Infinity : 256);
     // Four columns an invocation. On GPUs a subgroup's worth of columns, and eight rows an invocation: registers for few sums, many
     // invocations. CPU drivers run an invocation for all rows.
     const columns = cpu ? 32 : Math.min(width, 64);
@@ -252,8 +256,7 @@ export function gradientLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['
   const bytes = (subgroups: number): number => 2 * run * pitch(width) + (halfSums ? subgroups * 2 * m * pitch(n) : 0);
   let perGroup = blocks;
   while (perGroup > 1 && (perGroup * subgroupOf(info) > info.limits.maxComputeWorkGroupInvocations || bytes(perGroup) > info.limits.maxComputeSharedMemorySize)) perGroup /= 2;
-  const runs = Math.max(1, Math.ceil(pixels / (run * (pixels > 2 ** 19 ? 256 : 128))));
-  const parts = Math.ceil(pixels / (run * runs));
+  const { runs, parts } = inParts(pixels, run, pixels > 2 ** 19 ? 256 : 128);
   return {
     variant, spec: { ...spec, ...tileSpec(info, path.tile, perGroup), 16: run, 17: runs, 25: block },
     groups: [parts, layers + 1, blocks / perGroup], parts, ...subgroups(info),
@@ -279,8 +282,7 @@ function anewLaunch(tile: TileShape, info: DeviceInfo, spec: Launch['spec'], wid
   const bytes = (2 * batch + layers * width + 16) * pitch(width);
   const fits = bytes <= info.limits.maxComputeSharedMemorySize && perGroup * subgroup <= info.limits.maxComputeWorkGroupInvocations;
   if (!tile.converts || info.type === 'cpu' || width !== 32 || layers > MOST_ANEW || !fits) return undefined;
-  const runs = Math.max(1, Math.ceil(pixels / (batch * ANEW_GROUPS)));
-  const parts = Math.ceil(pixels / (batch * runs));
+  const { runs, parts } = inParts(pixels, batch, ANEW_GROUPS);
   return { variant: 'fused.anew.khr', spec: { ...spec, ...tileSpec(info, tile, perGroup), 17: runs, 23: panel, 24: width }, groups: [parts, 1, 1], parts, kept: 'anew', dK: 'apart', ...subgroups(info) };
 }
 
@@ -301,12 +303,12 @@ export function fusedLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spe
   const panel = Math.max(m, subgroup / 2);
   const sums = (perGroup: number): number => (layers + 1) * Math.max(1, (width / m) * (width / n) / perGroup) * ((m * n) / subgroup);
   let perGroup = 4;
-  while (sums(perGroup) > MOST_SUMS) perGroup *= 2;
+  // Where a tile's sums alone are too many for the invocations of a subgroup, no workgroup is large enough.
+  while (sums(perGroup) > MOST_SUMS && perGroup * subgroup <= info.limits.maxComputeWorkGroupInvocations) perGroup *= 2;
   const bytes = (2 * perGroup * panel + width) * pitch(width);
   if (perGroup * subgroup > info.limits.maxComputeWorkGroupInvocations || bytes > info.limits.maxComputeSharedMemorySize) return undefined;
   const batch = perGroup * panel;
-  const runs = Math.max(1, Math.ceil(pixels / (batch * 256)));
-  const parts = Math.ceil(pixels / (batch * runs));
+  const { runs, parts } = inParts(pixels, batch, 256);
   return {
     variant: `fused.${sparse ? 'sparse.' : ''}${variantOf(path, info, pixels * frames)}`, spec: { ...spec, ...tileSpec(info, path.tile, perGroup), 17: runs, 23: panel, 24: width },
     groups: [parts, 1, 1], parts, kept: sparse ? 'sparse' : 'all', dK: sums(perGroup) > FEW_SUMS ? 'apart' : 'within', ...subgroups(info),

@@ -40,11 +40,10 @@ interface Size {
   height: number;
 }
 
-const roundUp = (n: number, to: number): number => Math.ceil(n / to) * to;
 const swapped = (turn: Turn, rect: Rect): Rect => (turn.transposed ? { x: rect.y, y: rect.x, width: rect.height, height: rect.width } : rect);
 
 /** The picture's sides, each the next multiple of `align`: what mirroring keeps the grid of. */
-export const roundedSize = ({ width, height }: Size, align: number): Size => ({ width: roundUp(width, align), height: roundUp(height, align) });
+export const roundedSize = ({ width, height }: Size, align: number): Size => ({ width: align * ceilDiv(width, align), height: align * ceilDiv(height, align) });
 
 /** A picture turned, with room for any shift. */
 export function turnedSize(turn: Turn, picture: Size, align: number): Size {
