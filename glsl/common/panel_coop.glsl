@@ -9,10 +9,11 @@
 // This way round, accumulators are written to shared memory, and operands read from it, in whole words on NVIDIA.
 // Weights come through shared memory too, STAGE_ROWS outputs of a product at a time, for all subgroups of the workgroup at once.
 //
-// -DRESIDENT (with GL_NV_cooperative_matrix2, whose conversions make of a sum the operand of the next product): between layers the panel stays in
-// registers. What the layers gave is not stored: for inference, and for training where the way back makes it anew (-DANEW).
-// -DHOLDING as well: so do the weights of all layers, for one batch of pixels after the other (the includer counts `panelBlock`). It calls panelHold once before, and
-// goes through the layers by EACH_LAYER: a loop over them may stay one in NVIDIA's compiler.
+// -DRESIDENT (with GL_NV_cooperative_matrix2, whose conversions make of a sum the operand of the next product): between layers the panel stays in registers,
+// and the weights come from memory, where kpn/pack has left them as matrices hold them (packed.glsl): no workgroup waits, and the second time they are in
+// the processor's cache. SLAB_PIXELS, which the includer may define: pixels of a subgroup that are in the slab at a time (else all); it then fills and reads the slab row
+// by row of these (EACH_SLAB_ROW). -DKEEPS: PANEL_ACTIVATE stores what a layer gave, which else is not kept.
+// -DHOLDING as well: so do the weights, for one batch of pixels after the other. The includer counts `panelBlock`, and calls panelHold once before.
 
 layout(constant_id = 23) const uint PIXELS = 32;     // of a subgroup: a multiple of TILE_M
 layout(constant_id = 24) const uint STAGE_ROWS = 32; // outputs whose weights are in shared memory at a time: a multiple of TILE_N and 8
@@ -23,16 +24,16 @@ const uint TURNS = PIXELS > SUBGROUP ? PIXELS / SUBGROUP : 1; // pixels an invoc
 const uint COLUMN_PITCH = STAGE_ROWS / 8 + 1;  // of a row where only STAGE_ROWS columns are staged
 const uint MS = PIXELS / TILE_M, KS = WIDTH / TILE_K; // tiles
 
-#ifdef RESIDENT
-const uint STAGE = WIDTH * PITCH, SLAB = SUBGROUPS * PIXELS * PITCH; // a layer's weights, all panels
-shared uvec4 slab[SLAB > 2 * STAGE ? SLAB : 2 * STAGE]; // while the panels are in registers, it has two layers' weights
-#else
-shared uvec4 slab[SUBGROUPS * PIXELS * PITCH];
+#ifndef SLAB_PIXELS
+#define SLAB_PIXELS PIXELS
+#endif
+shared uvec4 slab[SUBGROUPS * SLAB_PIXELS * PITCH];
+#if !defined(RESIDENT) || defined(STAGES)
 shared uvec4 stage[WIDTH * COLUMN_PITCH]; // no less than STAGE_ROWS * PITCH
 #endif
 
 uint panelLane;   // pixel of the panel that put and get are about
-uint slabBase() { return gl_SubgroupID * PIXELS * PITCH; }
+uint slabBase() { return gl_SubgroupID * SLAB_PIXELS * PITCH; }
 #ifdef PANEL_BLOCKS // of pixels, several a workgroup
 uint panelBlock;
 #else
@@ -82,79 +83,65 @@ ACTIVATION(float)
   matrixStore(rounded, slab, slabBase() + (m) * TILE_M * PITCH + (n) * TILE_N / 8, PITCH); \
 }
 
+// `body` for words of the pixels from `row` of the panel on, `rows` of them, that the slab has from its start: neighbouring invocations move neighbouring words.
+#define EACH_WORD_OF(row, rows, channels, body) \
+  subgroupBarrier(); \
+  UNROLL for (uint k = 0; k < (rows) * (channels) / 8; k += SUBGROUP) { \
+    uint i = min(k + gl_SubgroupInvocationID, (rows) * (channels) / 8 - 1), word = i % ((channels) / 8); \
+    uint p = firstPixel() + (row) + i / ((channels) / 8), at = slabBase() + i / ((channels) / 8) * PITCH + word; \
+    body \
+  } \
+  subgroupBarrier();
+
+#define EACH_WORD(channels, body) EACH_WORD_OF(0, PIXELS, channels, body)
+
+#define KEEP_ROWS(store, first, row, rows, channels) \
+  EACH_WORD_OF(row, rows, channels, if (p < PANEL_END) { store(((first) + p) * ((channels) / 8) + word, slab[at]); })
+
+#define PANEL_KEEP(store, first, channels) KEEP_ROWS(store, first, 0, PIXELS, channels)
+
 #ifdef RESIDENT
 ACTIVATION(float16_t)
 
+#include "common/packed.glsl"
+
 const uint SOME = MS > 2 ? 2 : MS; // rows of tiles that sums are held for at a time: more are no faster, and need more registers
+const uint SLAB_MS = SLAB_PIXELS / TILE_M;
 MatrixA resident[MS * KS];
+HalfAccumulator outcome[MS * (OUTPUTS / TILE_N)]; // of the last matrix
 
 #ifdef HOLDING
-MatrixB held[(LAYERS * KS + OUTPUTS / TILE_N) * KS]; // (layer, column of tiles, k)
-
-// `layer`: a constant, so that they are in registers.
-void holdLayer(uint layer) {
-  if (layer > LAYERS) return;
-  uint rows = layer < LAYERS ? WIDTH : OUTPUTS, at = layer % 2 * STAGE;
-  UNROLL for (uint k = 0; k < rows * WORDS; k += SUBGROUP * SUBGROUPS) {
-    uint i = k + gl_LocalInvocationIndex;
-    if (i < rows * WORDS) slab[at + i / WORDS * PITCH + i % WORDS] = weights[layer * WIDTH * WORDS + i];
-  }
-  barrier();
-  UNROLL for (uint n = 0; n < rows / TILE_N; ++n)
-    UNROLL for (uint k = 0; k < KS; ++k) matrixLoad(held[(layer * KS + n) * KS + k], slab, at + n * TILE_N * PITCH + k * TILE_K / 8, PITCH, COLUMNS);
-}
-
-void panelHold() {
-  holdLayer(0); holdLayer(1); holdLayer(2); holdLayer(3); holdLayer(4); holdLayer(5); holdLayer(6); holdLayer(7); holdLayer(8);
-  barrier();
-}
-
-#define EACH_LAYER(f) \
-  if (LAYERS > 0) f(0); if (LAYERS > 1) f(1); if (LAYERS > 2) f(2); if (LAYERS > 3) f(3); if (LAYERS > 4) f(4); if (LAYERS > 5) f(5); if (LAYERS > 6) f(6); if (LAYERS > 7) f(7);
-
-#define LOAD_WEIGHTS(b, layer, n, k) b = held[((layer) * KS + (n)) * KS + (k)]
+MatrixB held[(LAYERS * (WIDTH / TILE_N) + OUTPUTS / TILE_N) * KS]; // (layer, column of tiles, k)
+void panelHold() { UNROLL for (uint i = 0; i < held.length(); ++i) held[i] = unpackMatrix(weights[i * SUBGROUP + gl_SubgroupInvocationID]); }
+#define WEIGHTS_AT(layer, n, k) held[((layer) * (WIDTH / TILE_N) + (n)) * KS + (k)]
 #else
-// What an invocation moves of a layer's weights is read from memory a layer ahead.
-uvec4 ahead[(WIDTH * WORDS + SUBGROUPS * SUBGROUP - 1) / (SUBGROUPS * SUBGROUP)];
-
-void readAhead(uint base, uint rows) {
-  UNROLL for (uint k = 0; k < ahead.length(); ++k) {
-    uint i = k * SUBGROUP * SUBGROUPS + gl_LocalInvocationIndex;
-    if (i < rows * WORDS) ahead[k] = weights[base / 8 + i];
-  }
-}
-
-void placeAhead(uint layer, uint rows) {
-  UNROLL for (uint k = 0; k < ahead.length(); ++k) {
-    uint i = k * SUBGROUP * SUBGROUPS + gl_LocalInvocationIndex;
-    if (i < rows * WORDS) slab[layer % 2 * STAGE + i / WORDS * PITCH + i % WORDS] = ahead[k];
-  }
-  barrier();
-}
-
-#define LOAD_WEIGHTS(b, layer, n, k) matrixLoad(b, slab, (layer) % 2 * STAGE + (n) * TILE_N * PITCH + (k) * TILE_K / 8, PITCH, COLUMNS)
+#define WEIGHTS_AT(layer, n, k) unpackMatrix(weights[PACKED_AT(layer, n, k)])
 #endif
 
-#define RESIDENT_PRODUCT(sum, layer, first, n) PRODUCT(sum, SOME, resident[((first) + m) * KS + k], KS, LOAD_WEIGHTS(b, layer, n, k))
+#define EACH_SLAB_ROW(m) UNROLL for (uint m = 0; m < MS; m += SLAB_MS)
 
-void panelLayer(uint base) {
-  uint layer = base / (WIDTH * WIDTH);
-#ifdef HOLDING
-  if (layer == 0) {
-    subgroupBarrier();
-    LOAD_ROWS(resident, slab, KS)
-  }
-#else
-  if (layer == 0) {
-    readAhead(0, WIDTH);
-    subgroupBarrier();
-    LOAD_ROWS(resident, slab, KS)
-    barrier();
-    placeAhead(0, WIDTH);
-  }
-  uint rows = layer + 1 < LAYERS ? WIDTH : OUTPUTS; // of the next one
-  readAhead(base + WIDTH * WIDTH, rows);
-#endif
+// Tiles of the panel's rows from m on: from the slab, to it.
+void takeRows(uint m) {
+  subgroupBarrier();
+  UNROLL for (uint i = 0; i < SLAB_MS; ++i)
+    UNROLL for (uint k = 0; k < KS; ++k) matrixLoad(resident[(m + i) * KS + k], slab, slabBase() + i * TILE_M * PITCH + k * TILE_K / 8, PITCH, ROWS);
+  subgroupBarrier();
+}
+
+void placeRows(uint m) {
+  UNROLL for (uint i = 0; i < SLAB_MS; ++i)
+    UNROLL for (uint k = 0; k < KS; ++k) matrixStore(resident[(m + i) * KS + k], slab, slabBase() + i * TILE_M * PITCH + k * TILE_K / 8, PITCH);
+}
+
+void placeOutcome(uint m) {
+  UNROLL for (uint i = 0; i < SLAB_MS; ++i)
+    UNROLL for (uint n = 0; n < OUTPUTS / TILE_N; ++n) matrixStore(outcome[n * MS + m + i], slab, slabBase() + i * TILE_M * PITCH + n * TILE_N / 8, PITCH);
+}
+
+#define RESIDENT_PRODUCT(sum, layer, first, n) PRODUCT(sum, SOME, resident[((first) + m) * KS + k], KS, b = WEIGHTS_AT(layer, n, k))
+
+// resident = act(w resident)
+void residentLayer(uint layer) {
   UNROLL for (uint first = 0; first < MS; first += SOME) {
     MatrixA next[SOME * KS];
     UNROLL for (uint n = 0; n < KS; ++n) {
@@ -168,26 +155,26 @@ void panelLayer(uint base) {
     }
     UNROLL for (uint i = 0; i < SOME * KS; ++i) resident[first * KS + i] = next[i];
   }
-#ifndef HOLDING
-  placeAhead(layer + 1, rows);
-#endif
+}
+
+// outcome = w resident, of the last matrix
+void residentOutcome() {
+  UNROLL for (uint n = 0; n < OUTPUTS / TILE_N; ++n)
+    UNROLL for (uint first = 0; first < MS; first += SOME) {
+      RESIDENT_PRODUCT(sum, LAYERS, first, n)
+      UNROLL for (uint m = 0; m < SOME; ++m) sumHalf(outcome[n * MS + first + m], sum[m]);
+    }
+}
+
+// For who has the whole panel in the slab.
+void panelLayer(uint base) {
+  if (base == 0) takeRows(0);
+  residentLayer(base / (WIDTH * WIDTH));
 }
 
 void panelMul(uint base, uint rows) {
-  HalfAccumulator rounded[OUTPUTS / TILE_N * MS];
-  UNROLL for (uint n = 0; n < rows / TILE_N; ++n)
-    UNROLL for (uint first = 0; first < MS; first += SOME) {
-      RESIDENT_PRODUCT(sum, base / (WIDTH * WIDTH), first, n)
-      UNROLL for (uint m = 0; m < SOME; ++m) sumHalf(rounded[n * MS + first + m], sum[m]);
-    }
-#ifdef HOLDING
-  subgroupBarrier();
-#else
-  barrier(); // they take the place of weights
-#endif
-  UNROLL for (uint n = 0; n < rows / TILE_N; ++n)
-    UNROLL for (uint m = 0; m < MS; ++m)
-      matrixStore(rounded[n * MS + m], slab, slabBase() + m * TILE_M * PITCH + n * TILE_N / 8, PITCH);
+  residentOutcome();
+  placeOutcome(0);
   subgroupBarrier();
 }
 #else
@@ -222,16 +209,6 @@ void multiply(uint base, uint rows, bool activate) {
 void panelMul(uint base, uint rows) { multiply(base, rows, false); }
 void panelLayer(uint base) { multiply(base, WIDTH, true); }
 #endif
-
-// Neighbouring invocations move neighbouring words of the panel.
-#define EACH_WORD(channels, body) \
-  subgroupBarrier(); \
-  UNROLL for (uint k = 0; k < PIXELS * (channels) / 8; k += SUBGROUP) { \
-    uint i = min(k + gl_SubgroupInvocationID, PIXELS * (channels) / 8 - 1), word = i % ((channels) / 8); \
-    uint p = firstPixel() + i / ((channels) / 8), at = slabBase() + i / ((channels) / 8) * PITCH + word; \
-    body \
-  } \
-  subgroupBarrier();
 
 #ifdef PANEL_GATES
 // STAGE_ROWS columns of the first `rows` rows of w.
@@ -270,13 +247,16 @@ void panelLayerT(uint base, uint rows, uint gates) {
 }
 #endif
 
-#define PANEL_KEEP(store, first, channels) \
-  EACH_WORD(channels, if (p < PANEL_END) { store(((first) + p) * ((channels) / 8) + word, slab[at]); })
-
-#ifdef RESIDENT
-#define PANEL_ACTIVATE(active, store, first)
-#else
+#ifndef RESIDENT
 #define PANEL_ACTIVATE(active, store, first) PANEL_KEEP(store, first, WIDTH)
+#elif defined(KEEPS)
+#define PANEL_ACTIVATE(active, store, first) \
+  EACH_SLAB_ROW(rowOf) { \
+    placeRows(rowOf); \
+    KEEP_ROWS(store, first, rowOf * TILE_M, SLAB_PIXELS, WIDTH) \
+  }
+#else
+#define PANEL_ACTIVATE(active, store, first)
 #endif
 
 #define PANEL_GATE(gates, store, first) PANEL_KEEP(store, first, WIDTH)

@@ -13,6 +13,7 @@
 // dw: the workgroup's subgroups share its tiles. D: each subgroup its own pixels.
 //
 // -DSPARSE: a layer whose G the forward pass has not kept makes it anew, each subgroup for its own pixels, of what that layer was made of, which is kept.
+//   -DRESIDENT: as forward passes of that build do, by the same roundings; and D stays in registers as the next operand.
 // -DANEW (and -DRESIDENT): each subgroup makes all G anew of x and keeps them in registers, as it does D; the weights of all layers are in shared memory for all batches.
 // In place of panelFill the includer defines LOAD_X(at) and LOAD_DK(at), words of x (pixel, W) and dE/dK (pixel, OUTPUTS); what they read should be volatile.
 
@@ -75,6 +76,10 @@ void chooseTiles() {
   UNROLL for (uint m = 0; m < MS; ++m) \
     UNROLL for (uint n = 0; n < COLS; ++n) matrixStore(next[m * COLS + n], slab, slabBase() + m * TILE_M * PITCH + n * TILE_N / 8, PITCH);
 
+#define KEEP_DELTA(next) \
+  UNROLL for (uint m = 0; m < MS; ++m) \
+    UNROLL for (uint n = 0; n < COLS; ++n) delta[m * KS + n] = MatrixA(next[m * COLS + n]);
+
 #ifdef ANEW
 shared uvec4 matrices[(LAYERS * WIDTH + OUTPUTS) * PITCH]; // (layer, out, in)
 MatrixA given[(LAYERS + 1) * MS * KS];                     // x, A_0 ..
@@ -129,8 +134,7 @@ void layerBack(uint l) {
       PRODUCT(sum, MS, delta[m * KS + k], (l == LAYERS ? OUTPUTS : WIDTH) / TILE_K, matrixLoad(b, matrices, (l * WIDTH + k * TILE_K) * PITCH + n * TILE_N / 8, PITCH, ROWS))
       GATED(next, sum, n)
     }
-    UNROLL for (uint m = 0; m < MS; ++m)
-      UNROLL for (uint n = 0; n < COLS; ++n) delta[m * KS + n] = MatrixA(next[m * COLS + n]);
+    KEEP_DELTA(next)
   }
   addUp(l);
   barrier();
@@ -191,16 +195,27 @@ void placeWeights(uint rows) {
   }
 }
 
+#ifdef RESIDENT
+MatrixA delta[MS * KS]; // D
+#endif
+
 // D of the layer before takes the place of the layer's.
 void passBack(uint l) {
   uint ks = (l == LAYERS ? OUTPUTS : WIDTH) / TILE_K;
-  MatrixA a[MS * KS];
   HalfAccumulator next[MS * COLS];
-  LOAD_ROWS(a, slab, ks)
+#ifdef RESIDENT
+  if (l == LAYERS) { LOAD_ROWS(delta, slab, ks) }
+#else
+  MatrixA delta[MS * KS];
+  LOAD_ROWS(delta, slab, ks)
+#endif
   UNROLL for (uint n = 0; n < COLS; ++n) {
-    PRODUCT(sum, MS, a[m * KS + k], ks, matrixLoad(b, stage, k * TILE_K * PITCH + n * TILE_N / 8, PITCH, ROWS))
+    PRODUCT(sum, MS, delta[m * KS + k], ks, matrixLoad(b, stage, k * TILE_K * PITCH + n * TILE_N / 8, PITCH, ROWS))
     GATED(next, sum, n)
   }
+#ifdef RESIDENT
+  KEEP_DELTA(next)
+#endif
   barrier();
   PLACE_DELTA(next)
 }
@@ -215,8 +230,15 @@ void remake() {
   UNROLL for (uint n = 0; n < COLS; ++n) {
     PRODUCT(sum, MS, given[m * KS + k], KS, matrixLoad(b, stage, n * TILE_N * PITCH + k * TILE_K / 8, PITCH, COLUMNS))
     UNROLL for (uint m = 0; m < MS; ++m) {
+#ifdef RESIDENT
+      HalfAccumulator made; // rounded before the activation, as in the forward pass (panel_coop.glsl)
+      sumHalf(made, sum[m]);
+      UNROLL for (uint i = 0; i < made.length(); ++i) made[i] = activated(made[i]);
+#else
       UNROLL for (uint i = 0; i < sum[m].length(); ++i) sum[m][i] = activated(sum[m][i]);
-      matrixStore(HalfAccumulator(sum[m]), inputs, slabBase() + m * TILE_M * PITCH + n * TILE_N / 8, PITCH);
+      HalfAccumulator made = HalfAccumulator(sum[m]);
+#endif
+      matrixStore(made, inputs, slabBase() + m * TILE_M * PITCH + n * TILE_N / 8, PITCH);
     }
   }
   barrier();

@@ -17,6 +17,7 @@
 //! variant fused.nv -DPATH_NV=1 -DFUSED=1 vulkan1.3
 //! variant fused.sparse.khr -DPATH_KHR=1 -DFUSED=1 -DSPARSE=1 vulkan1.3
 //! variant fused.sparse.khr.rolled -DPATH_KHR=1 -DROLLED=1 -DFUSED=1 -DSPARSE=1 vulkan1.3
+//! variant fused.sparse.khr.resident -DPATH_KHR=1 -DFUSED=1 -DSPARSE=1 -DRESIDENT=1 vulkan1.3
 //! variant fused.sparse.nv -DPATH_NV=1 -DFUSED=1 -DSPARSE=1 vulkan1.3
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -45,6 +46,9 @@ layout(set = 0, binding = 10) writeonly buffer DAct { WORD dAct[]; };        // 
 #endif
 
 #define PANEL_GATES act
+#ifdef RESIDENT
+#define STAGES
+#endif
 #include "common/panel.glsl"
 #define DEDI(part, p) dEdIpost[(part) * geo.pixels + (p)].rgb
 #define PUT_DK(i, v) panelPut4(i, v)

@@ -220,8 +220,6 @@ void finish(ivec2 t) {
 #define ACTIVE(v, at) greaterThan(v, vec4(0))
 
 #ifdef HOLDING
-void throughLayer(uint l) { panelLayer(l * WIDTH * WIDTH); }
-
 // The next tile is fetched while this one goes through the layers.
 void main() {
   panelBlock = gl_WorkGroupID.x * push.runs;
@@ -235,7 +233,7 @@ void main() {
     ++panelBlock;
     fetch();
     --panelBlock;
-    EACH_LAYER(throughLayer)
+    [[unroll]] for (uint l = 0; l < LAYERS; ++l) panelLayer(l * WIDTH * WIDTH);
     panelMul(LAYERS * WIDTH * WIDTH, OUTPUTS);
     UNROLL for (uint turn = 0; turn < TURNS; ++turn) finish(inTile(turn));
     ++panelBlock;

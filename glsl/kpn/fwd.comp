@@ -14,6 +14,8 @@
 //! variant sparse.khr -DPATH_KHR=1 -DSPARSE=1 vulkan1.3
 //! variant sparse.khr.rolled -DPATH_KHR=1 -DROLLED=1 -DSPARSE=1 vulkan1.3
 //! variant sparse.nv -DPATH_NV=1 -DSPARSE=1 vulkan1.3
+//! variant khr.resident -DPATH_KHR=1 -DRESIDENT=1 vulkan1.3
+//! variant sparse.khr.resident -DPATH_KHR=1 -DRESIDENT=1 -DSPARSE=1 vulkan1.3
 //! variant anew.khr.resident -DPATH_KHR=1 -DRESIDENT=1 -DANEW=1 vulkan1.3
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -35,6 +37,9 @@ layout(set = 0, binding = 6) writeonly buffer Filtered { vec4 filtered[]; };// (
 #define STORE_ACT(at, word)
 #define STORE_OUT(at, word)
 #else
+#ifndef ANEW
+#define KEEPS
+#endif
 layout(set = 0, binding = 6) writeonly buffer Act { WORD act[]; };          // (slot, pixel, W): x, A_0 .. A_{H-1}, as kept.glsl says
 layout(set = 0, binding = 7) writeonly buffer Out { WORD kept[]; };         // (pixel, OUTPUTS): K
 layout(set = 0, binding = 8) writeonly buffer Filtered { vec4 filtered[]; };// (part, pixel): I.rgb, I.a

@@ -7,8 +7,12 @@
 bool isKept(uint i) { return i == 0 || (LAYERS - i) % 2 == 0; }
 uint slotOf(uint i) { return (i + 1) / 2; } // of those that are kept
 const uint SLOTS = (LAYERS + 1) / 2 + 1;
+#ifdef RESIDENT
+#define PANEL_ACTIVATE_KEPT(active, store, i) if (isKept(i)) { PANEL_ACTIVATE(active, store, slotOf(i) * geo.pixels) }
+#else
 #define PANEL_ACTIVATE_KEPT(active, store, i) \
   if (isKept(i)) { PANEL_ACTIVATE(active, store, slotOf(i) * geo.pixels) } else { PANEL_ACTIVATE(active, NO_STORE, 0) }
+#endif
 #elif defined(ANEW)
 const uint SLOTS = 1;
 #define PANEL_ACTIVATE_KEPT(active, store, i) PANEL_ACTIVATE(active, NO_STORE, 0)

@@ -19,7 +19,8 @@
 //! variant infer.nv -DPATH_NV=1 -DINFER=1 vulkan1.3
 //! variant infer.nv.half -DPATH_NV=1 -DINFER=1 -DHALF_SUMS=1 vulkan1.3
 //! variant infer.khr.resident -DPATH_KHR=1 -DINFER=1 -DRESIDENT=1 vulkan1.3
-//! variant infer.khr.holding -DPATH_KHR=1 -DINFER=1 -DRESIDENT=1 -DHOLDING=1 vulkan1.3
+//! variant khr.resident -DPATH_KHR=1 -DRESIDENT=1 vulkan1.3
+//! variant sparse.khr.resident -DPATH_KHR=1 -DRESIDENT=1 -DSPARSE=1 vulkan1.3
 //! variant sparse.khr -DPATH_KHR=1 -DSPARSE=1 vulkan1.3
 //! variant sparse.khr.rolled -DPATH_KHR=1 -DROLLED=1 -DSPARSE=1 vulkan1.3
 //! variant sparse.nv -DPATH_NV=1 -DSPARSE=1 vulkan1.3
@@ -33,22 +34,17 @@
 
 layout(set = 0, binding = 1) readonly buffer Weights { WEIGHT weights[]; }; // (layer, out, in)
 #ifdef INFER // nothing is kept for the way back
-#ifdef HOLDING
-#define VOLATILE volatile // else NVIDIA's compiler takes what is read ahead for what may be read later
-#else
-#define VOLATILE
-#endif
-layout(set = 0, binding = 2) readonly VOLATILE buffer Act { WORD act[]; };  // (pixel, W): x
+layout(set = 0, binding = 2) readonly buffer Act { WORD act[]; };           // (pixel, W): x
 #define STORE_ACT(at, word)
 #else
+#define KEEPS
 layout(set = 0, binding = 2) buffer Act { WORD act[]; };                    // (slot, pixel, W): x; A_0 .. A_{H-1}, as kept.glsl says
 #define STORE_ACT(at, word) act[at] = word
 #endif
 layout(set = 0, binding = 3) writeonly buffer Out { WORD kept[]; };         // (pixel, 16): K
 
-#ifdef HOLDING
-#define PANEL_BLOCKS
-layout(constant_id = 17) const uint RUNS = 1; // batches of pixels a workgroup
+#ifdef RESIDENT
+#define SLAB_PIXELS TILE_M // so that many workgroups fit a processor
 #endif
 #include "common/panel.glsl"
 #include "kpn/mlp.glsl"
@@ -57,33 +53,26 @@ layout(constant_id = 17) const uint RUNS = 1; // batches of pixels a workgroup
 #define STORE_OUT(at, word) kept[at] = word
 #define ACTIVE(v, at) greaterThan(v, vec4(0))
 
-#ifdef HOLDING
-uvec4 ahead[(PIXELS * WORDS + SUBGROUP - 1) / SUBGROUP]; // what an invocation moves of x is read a batch ahead
+#ifdef RESIDENT
+// Calls with constants: NVIDIA's compiler may leave a loop over layers a loop where some are kept, which is slower here (and in fwd, with more around it, faster).
+#define EACH_LAYER(f) \
+  if (LAYERS > 0) f(0); if (LAYERS > 1) f(1); if (LAYERS > 2) f(2); if (LAYERS > 3) f(3); if (LAYERS > 4) f(4); if (LAYERS > 5) f(5); if (LAYERS > 6) f(6); if (LAYERS > 7) f(7);
 
-#define AHEAD(body) UNROLL for (uint k = 0; k < ahead.length(); ++k) { \
-  uint i = min(k * SUBGROUP + gl_SubgroupInvocationID, PIXELS * WORDS - 1); \
-  body \
+void throughLayer(uint l) {
+  residentLayer(l);
+  PANEL_ACTIVATE_KEPT(ACTIVE, STORE_ACT, l + 1)
 }
 
-void readAhead() { AHEAD(ahead[k] = act[min(firstPixel() + i / WORDS, geo.pixels - 1) * WORDS + i % WORDS];) }
-void placeAhead() { AHEAD(slab[slabBase() + i / WORDS * PITCH + i % WORDS] = ahead[k];) }
-
-void throughLayer(uint l) { panelLayer(l * WIDTH * WIDTH); }
-
 void main() {
-  panelBlock = gl_WorkGroupID.x * RUNS;
-  readAhead();
-  panelHold();
-  for (uint run = 1; run <= RUNS; ++run) {
-    if (panelBlock * SUBGROUPS * PIXELS >= geo.pixels) break;
-    placeAhead();
-    ++panelBlock;
-    readAhead();
-    --panelBlock;
-    EACH_LAYER(throughLayer)
-    panelMul(LAYERS * WIDTH * WIDTH, OUTPUTS);
-    PANEL_KEEP(STORE_OUT, 0, OUTPUTS)
-    ++panelBlock;
+  EACH_SLAB_ROW(m) {
+    EACH_WORD_OF(m * TILE_M, SLAB_PIXELS, WIDTH, slab[at] = LOAD_X(min(p, geo.pixels - 1) * WORDS + word);)
+    takeRows(m);
+  }
+  EACH_LAYER(throughLayer)
+  residentOutcome();
+  EACH_SLAB_ROW(m) {
+    placeOutcome(m);
+    KEEP_ROWS(STORE_OUT, 0, m * TILE_M, SLAB_PIXELS, OUTPUTS)
   }
 }
 #else

@@ -14,6 +14,7 @@
 //! variant fused.sparse.khr -DPATH_KHR=1 -DFUSED=1 -DSPARSE=1 vulkan1.3
 //! variant fused.sparse.khr.rolled -DPATH_KHR=1 -DROLLED=1 -DFUSED=1 -DSPARSE=1 vulkan1.3
 //! variant fused.sparse.nv -DPATH_NV=1 -DFUSED=1 -DSPARSE=1 vulkan1.3
+//! variant fused.sparse.khr.resident -DPATH_KHR=1 -DFUSED=1 -DSPARSE=1 -DRESIDENT=1 vulkan1.3
 //! variant fused.anew.khr -DPATH_KHR=1 -DFUSED=1 -DRESIDENT=1 -DANEW=1 vulkan1.3
 #version 450
 #extension GL_GOOGLE_include_directive : require
@@ -42,6 +43,9 @@ layout(set = 0, binding = 3) buffer DAct { WORD dAct[]; };                  // (
 
 #ifndef ANEW
 #define PANEL_GATES act
+#ifdef RESIDENT
+#define STAGES
+#endif
 #endif
 #include "common/panel.glsl"
 #include "kpn/mlp.glsl"

@@ -3,7 +3,7 @@ import { useDevice } from '../unit/gpu-harness.js';
 import { batchOf, caseOf, without } from './batch.js';
 import { nodesOf, runKernel, runNodes } from './harness.js';
 import { testKernel } from './kernel-test.js';
-import { LAYER_VARIANTS, PATHS } from './paths.js';
+import { KEEPING_PATHS, LAYER_VARIANTS, onConversions, onMatrices, PATHS } from './paths.js';
 import { Tensors, checkBck, checkParts, onLevels } from './step-check.js';
 import { values, type StepCase } from './step-run.js';
 
@@ -56,20 +56,27 @@ describe.each(fused.length ? fused : [['fused.khr', 'none'] as const])('variant 
 });
 
 /** Every second activation made anew, of what fwd keeps: dE/dw is, bit for bit, that of the build which is given all. */
-describe.each(fused.length ? fused : [['fused.khr', 'none'] as const])('variant fused.sparse, path of %s', (_variant, path) => {
-  const run = path === 'none' ? test.skip.each : test.each;
-  run([2, 3, 6])('%d layers', async (layers) => {
-    const caseBy = (gradient: string): StepCase => caseOf({ context: 'norm', layers }, [23, 17], 3, { path, params: { gradient } });
-    const batch = batchOf(caseBy('fused'));
-    const [whole, sparse] = await Promise.all(['fused', 'sparse'].map(async (gradient) => {
-      const c = caseBy(gradient);
-      const forward = await runNodes(gpu.device, c, /^fwd$/, without(batch, 'A', 'K', 'I'));
-      // Where dE/dK comes from a kernel of its own, any will do.
-      return runNodes(gpu.device, c, /^bck$/, new Map([...without(batch, 'parts'), ...['A', 'K', 'I'].map((name) => [name, forward.get(name)!] as const), ['dK', batch.contents.get('K')!]]));
-    }));
-    expect(sparse!.get('parts')).toEqual(whole!.get('parts'));
-    expect(values(sparse!.get('parts')!, 'f32').some((v) => v !== 0)).toBe(true);
-  });
+async function expectSameParts(path: string, layers: number, act: 'lrelu' | 'relu', variant: RegExp): Promise<void> {
+  const caseBy = (gradient: string): StepCase => caseOf({ context: 'norm', layers, act }, [23, 17], 3, { path, params: { gradient } });
+  const batch = batchOf(caseBy('fused'));
+  const [whole, sparse] = await Promise.all(['fused', 'sparse'].map(async (gradient) => {
+    const c = caseBy(gradient);
+    const forward = await runNodes(gpu.device, c, /^(pack|fwd)$/, without(batch, 'A', 'K', 'I'));
+    if (gradient === 'sparse') expect((await nodesOf(gpu.device, c, /^bck$/))[0]!.variant).toMatch(variant);
+    // Where dE/dK comes from a kernel of its own, any will do.
+    return runNodes(gpu.device, c, /^bck$/, new Map([...without(batch, 'parts'), ...['A', 'K', 'I'].map((name) => [name, forward.get(name)!] as const), ['dK', batch.contents.get('K')!]]));
+  }));
+  expect(sparse!.get('parts')).toEqual(whole!.get('parts'));
+  expect(values(sparse!.get('parts')!, 'f32').some((v) => v !== 0)).toBe(true);
+}
+
+describe.each(KEEPING_PATHS)('variant fused.sparse, path of %s', (path) => {
+  onMatrices.each([2, 3, 6])('%d layers', (layers) => expectSameParts(path, layers, 'lrelu', /^fused\.sparse\.(khr|nv)(\.rolled)?$/));
+});
+
+/** Of relu, as lrelu's slope meets other roundings where the panel stays in registers. */
+describe("variant 'fused.sparse.khr.resident'", () => {
+  onConversions.each([2, 3, 6])('%d layers', (layers) => expectSameParts('khr', layers, 'relu', /^fused\.sparse\.khr\.resident$/));
 });
 
 /** dE/dK by a kernel of its own, which fused takes where there are too many sums: here by the node of a split graph. */

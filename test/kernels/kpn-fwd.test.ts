@@ -5,8 +5,9 @@ import type { ModelOptions } from '../reference/index.js';
 import { nodesOf, runKernel, type Use } from './harness.js';
 import { testKernel } from './kernel-test.js';
 import { expectKept } from './mlp-harness.js';
-import { LAYER_VARIANTS, MATRIX_PATHS, onConversions, onMatrices } from './paths.js';
+import { KEEPING_PATHS, LAYER_VARIANTS, onConversions, onMatrices } from './paths.js';
 import { checkFwd, onLevels } from './step-check.js';
+import { slotsOf } from '../../ts/modules/kpn/path.js';
 import { bytesOf, geometryOfCase, type Snapshot, type StepCase, values } from './step-run.js';
 
 const gpu = useDevice();
@@ -50,7 +51,7 @@ describe.each(LAYER_VARIANTS)('pixels 20 to before 91 of the batch, variant %s',
 });
 
 /** What is kept is, bit for bit, that of the build which keeps all. */
-describe.each(MATRIX_PATHS)('variant sparse, path %s', (path) => {
+describe.each(KEEPING_PATHS)('variant sparse, path %s', (path) => {
   onMatrices.each([1, 2, 3, 6])('%d layers', async (layers) => {
     const [whole, sparse] = await Promise.all(['fused', 'sparse'].map((gradient) => {
       const c = caseOf({ context: 'norm', layers }, [13, 9], 3, { path, params: { gradient } });
@@ -61,17 +62,23 @@ describe.each(MATRIX_PATHS)('variant sparse, path %s', (path) => {
   });
 });
 
-/** Of the activations x alone is kept, and all else is, bit for bit, that of the build which keeps all: with relu, as lrelu's slope meets sums that are rounded already. */
-describe('variant anew.khr.resident: x, K and I', () => {
-  onConversions.each([1, 2, 3, 6])('%d layers', async (layers) => {
-    const [whole, anew] = await Promise.all(['fused', 'anew'].map((gradient) => {
-      const c = caseOf({ context: 'norm', layers, act: 'relu' }, [13, 9], 3, { path: 'khr', params: { gradient } });
-      return runAs(c, without(batchOf(c), 'A', 'K', 'I'));
-    }));
-    const x = anew!.get('A')!;
-    expect(x).toEqual(whole!.get('A')!.subarray(0, x.byteLength));
-    expect(whole!.get('A')!.byteLength).toBe((layers + 1) * x.byteLength);
-    for (const name of ['K', 'I']) expect(anew!.get(name)).toEqual(whole!.get(name));
+/**
+ * Builds whose panel stays in registers, with weights from kpn/pack: what they keep of the activations, and all else, is to the bit that of the build which stores all
+ * between layers: with relu, as lrelu's slope meets sums that are rounded already.
+ */
+describe.each([['anew.khr.resident', 'anew'], ['sparse.khr.resident', 'sparse'], ['khr.resident', 'all']] as const)('variant %s: x, what is kept, K and I', (variant, kept) => {
+  onConversions.each([32, 64].flatMap((width) => [1, 2, 3, 6].map((layers) => ({ width, layers }))))('$width wide, $layers layers', async ({ width, layers }) => {
+    const caseBy = (gradient: string): StepCase => caseOf({ context: 'norm', width, layers, act: 'relu' }, [13, 9], 3, { path: 'khr', params: { gradient } });
+    const c = caseBy('fused');
+    const whole = await runAs(c, without(batchOf(c), 'A', 'K', 'I'));
+    const slot = whole.get('A')!.byteLength / (layers + 1);
+    const [pack, fwd] = await nodesOf(gpu.device, caseBy('sparse'), /^(pack|fwd)$/);
+    expect(fwd!.variant).toBe('sparse.khr.resident');
+    const uses = fwd!.uses.map((use) => (use.name === 'A' ? { ...use, bytes: slotsOf(layers, kept) * slot } : use));
+    const resident = await runKernel(gpu.device, { ...fwd!, variant, uses }, await runKernel(gpu.device, pack!, without(batchOf(c), 'A', 'K', 'I')));
+    if (kept === 'sparse') expectKept(resident, whole, layers);
+    else expect(resident.get('A')).toEqual(whole.get('A')!.subarray(0, slotsOf(layers, kept) * slot));
+    for (const name of ['K', 'I']) expect(resident.get(name)).toEqual(whole.get(name));
   });
 });
 

@@ -3,8 +3,8 @@ import { useDevice } from '../unit/gpu-harness.js';
 import { hidden, outputs } from './expected.js';
 import { slotsOf } from '../../ts/modules/kpn/path.js';
 import { runKernel } from './harness.js';
-import { expectKept, MLP_CASES, mlpContents, mlpDispatch, modelOf, numbersOf, poisonBut, type MlpCase } from './mlp-harness.js';
-import { ALL_PATHS, MATRIX_PATHS, onMatrices } from './paths.js';
+import { expectKept, MLP_CASES, mlpContents, mlpDispatch, modelOf, numbersOf, poisonBut, runLayers, type MlpCase } from './mlp-harness.js';
+import { ALL_PATHS, KEEPING_PATHS, onConversions, onMatrices } from './paths.js';
 import { compare } from './step-check.js';
 import { bytesOf, values } from './step-run.js';
 
@@ -27,17 +27,10 @@ describe.each(ALL_PATHS)('path %s', (path) => {
     compare('K', values(kept.get('K')!, 'f16'), outputs(m, weights, A[H]!));
 
     const input = { name: 'x', access: 'r', bytes: x.byteLength } as const;
-    const infer = async (holds: boolean): Promise<{ variant?: string; K: Uint8Array }> => {
-      const dispatch = mlpDispatch(gpu.device, c, path, 'kpn/mlp', [input, out], (name) => `infer.${name}`, { infers: true, holds });
-      return { variant: dispatch.variant, K: (await runKernel(gpu.device, dispatch, new Map([...contents, ['x', x]]))).get('K')! };
-    };
-    const { variant, K } = await infer(false);
-    if (variant === 'infer.khr.resident') nearby(c, weights, A, values(kept.get('K')!, 'f16'), values(K, 'f16'));
+    const infer = mlpDispatch(gpu.device, c, path, 'kpn/mlp', [input, out], (name) => `infer.${name}`, { resident: true });
+    const K = (await runLayers(gpu.device, c, path, infer, new Map([...contents, ['x', x]]))).get('K')!;
+    if (infer.variant === 'infer.khr.resident') nearby(c, weights, A, values(kept.get('K')!, 'f16'), values(K, 'f16'));
     else expect(Buffer.compare(K, kept.get('K')!)).toBe(0);
-    if (variant !== 'infer.khr.resident' || W > 32) return;
-    const held = await infer(true);
-    expect(held.variant).toBe('infer.khr.holding');
-    expect(Buffer.compare(held.K, K)).toBe(0);
   });
 });
 
@@ -68,7 +61,7 @@ function nearby(c: MlpCase, weights: Float64Array, A: Float64Array[], kept: Floa
 }
 
 /** What is kept is, bit for bit, that of the build which keeps all. */
-describe.each(MATRIX_PATHS)('variant sparse, path %s', (path) => {
+describe.each(KEEPING_PATHS)('variant sparse, path %s', (path) => {
   onMatrices.each([...MLP_CASES, { width: 32, layers: 6, pixels: 50 }])('$width wide, $layers layers, $pixels pixels', async (c) => {
     const { width: W, layers: H, pixels } = c;
     const { weights, halves } = numbersOf(c);
@@ -80,5 +73,29 @@ describe.each(MATRIX_PATHS)('variant sparse, path %s', (path) => {
     }));
     expectKept(sparse!, whole!, H);
     expect(sparse!.get('K')).toEqual(whole!.get('K'));
+  });
+});
+
+/** What builds keep whose panel stays in registers: all and every second one the same to the bit, with relu those of the other builds; and x stays. */
+describe.each(['relu', 'lrelu'] as const)("variants khr.resident and sparse.khr.resident, %s", (act) => {
+  onConversions.each([...MLP_CASES, { width: 32, layers: 6, pixels: 50 }, { width: 64, layers: 6, pixels: 200 }].map((c) => ({ ...c, act })))('$width wide, $layers layers, $pixels pixels', async (c) => {
+    const { width: W, layers: H, pixels } = c;
+    const { weights, halves } = numbersOf(c);
+    const x = bytesOf(halves(pixels * W, 1), 'f16');
+    const run = async (kept: 'all' | 'sparse', resident: boolean) => {
+      const bytes = slotsOf(H, kept) * x.byteLength;
+      const dispatch = mlpDispatch(gpu.device, c, 'khr', 'kpn/mlp', [{ name: 'A', access: 'rw', bytes }, { name: 'K', access: 'w', bytes: 32 * pixels }], (name) => (kept === 'sparse' ? `sparse.${name}` : name), { resident });
+      expect(dispatch.variant).toBe(`${kept === 'sparse' ? 'sparse.' : ''}khr${resident ? '.resident' : ''}`);
+      return runLayers(gpu.device, c, 'khr', dispatch, new Map([...mlpContents(c, 'khr', weights), ['A', poisonBut(bytes, 0, x)]]));
+    };
+    const [stored, whole, sparse] = await Promise.all([run('all', false), run('all', true), run('sparse', true)]);
+    expectKept(sparse, whole, H);
+    expect(sparse.get('K')).toEqual(whole.get('K'));
+    expect(whole.get('A')!.subarray(0, x.byteLength)).toEqual(x);
+    if (act === 'relu') for (const name of ['A', 'K']) expect(whole.get(name)).toEqual(stored.get(name));
+    else if (H <= 3) { // what bounds K after more says nothing
+      const A = Array.from({ length: H + 1 }, (_, l) => values(stored.get('A')!, 'f16', l * pixels * W, pixels * W));
+      nearby(c, weights, A, values(stored.get('K')!, 'f16'), values(whole.get('K')!, 'f16'));
+    }
   });
 });

@@ -1,11 +1,11 @@
 // kpn/mlpbck: from dE/dK through the layers to dE/dA (SPEC 2), on every path; fused: to the parts of dE/dw.
 import { useDevice } from '../unit/gpu-harness.js';
-import { choosePath, fusedLaunch, slotsOf, type Launch } from '../../ts/modules/kpn/path.js';
+import { fusedLaunch, slotsOf, type Launch } from '../../ts/modules/kpn/path.js';
 import { specOf } from '../../ts/modules/kpn/options.js';
 import { layerGradient, weightGradient } from './expected.js';
 import { runKernel } from './harness.js';
-import { expectKept, MLP_CASES, mlpContents, mlpDispatch, modelOf, numbersOf, poisonBut } from './mlp-harness.js';
-import { ALL_PATHS, MATRIX_PATHS, onConversions, onMatrices, PATHS } from './paths.js';
+import { expectKept, layerPath, MLP_CASES, mlpContents, mlpDispatch, modelOf, numbersOf, poisonBut, runLayers, type MlpCase } from './mlp-harness.js';
+import { ALL_PATHS, KEEPING_PATHS, onConversions, onMatrices, PATHS } from './paths.js';
 import { compare } from './step-check.js';
 import { bytesOf, values } from './step-run.js';
 
@@ -41,7 +41,7 @@ describe.each(fused.length ? fused : [['fused.khr', 'none'] as const])('variant 
     const contents = new Map([...mlpContents(c, path, weights), ['A', bytesOf(A, 'f16')] as const, ['dK', dK] as const]);
     // dE/dA of the kernel that stores it: the fused one keeps the same to itself.
     const split = await runKernel(gpu.device, mlpDispatch(gpu.device, c, path, 'kpn/mlpbck', [act, dAct]), new Map([...contents, ['dEdA', poisonBut(dAct.bytes, dAct.bytes - dK.byteLength, dK)]]));
-    const { parts, ...launch } = fusedLaunch(choosePath(gpu.device.info, path, () => undefined), gpu.device.info, specOf(modelOf(c), 64), W, H, pixels, 1, 'all')!;
+    const { parts, ...launch } = fusedLaunch(layerPath(gpu.device, path), gpu.device.info, specOf(modelOf(c), 64), W, H, pixels, 1, 'all')!;
     const count = (H + 1) * W * W;
     const dispatch = mlpDispatch(gpu.device, c, path, 'kpn/mlpbck', [act, { name: 'dK', access: 'r', bytes: dK.byteLength }, { name: 'parts', access: 'w', bytes: 4 * count * parts }]);
     const result = await runKernel(gpu.device, { ...dispatch, ...launch }, contents);
@@ -55,28 +55,45 @@ describe.each(fused.length ? fused : [['fused.khr', 'none'] as const])('variant 
   });
 });
 
-/** Every second activation made anew: what is kept is that of the kernel which keeps all, and so is dE/dw, both to the bit. */
-describe.each(MATRIX_PATHS)('variant fused.sparse, path %s', (path) => {
-  onMatrices.each([{ width: 32, layers: 2, pixels: 77 }, { width: 32, layers: 3, pixels: 300 }, { width: 32, layers: 5, pixels: 1 }, { width: 32, layers: 6, pixels: 200 }])('$width wide, $layers layers, $pixels pixels', async (c) => {
-    const { width: W, layers: H, pixels } = c;
-    const { weights, halves } = numbersOf(c);
-    const row = 2 * pixels * W;
-    const x = bytesOf(halves(pixels * W, 1), 'f16');
-    const dK = bytesOf(halves(pixels * 16, 1), 'f16');
-    const given = mlpContents(c, path, weights);
-    const train = async (kept: 'all' | 'sparse'): Promise<{ act: Uint8Array; parts: Uint8Array }> => {
-      const slots = slotsOf(H, kept);
-      const { parts, ...launch } = fusedLaunch(choosePath(gpu.device.info, path, () => undefined), gpu.device.info, specOf(modelOf(c), 64), W, H, pixels, 1, kept)!;
-      const act = (access: 'r' | 'rw') => ({ name: 'A', access, bytes: slots * row }) as const;
-      const forward = mlpDispatch(gpu.device, c, path, 'kpn/mlp', [act('rw'), { name: 'K', access: 'w', bytes: 32 * pixels }]);
-      const A = (await runKernel(gpu.device, { ...forward, variant: kept === 'sparse' ? `sparse.${forward.variant}` : forward.variant }, new Map([...given, ['A', poisonBut(slots * row, 0, x)]]))).get('A')!;
-      const back = mlpDispatch(gpu.device, c, path, 'kpn/mlpbck', [act('r'), { name: 'dK', access: 'r', bytes: dK.byteLength }, { name: 'parts', access: 'w', bytes: 4 * (H + 1) * W * W * parts }]);
-      return { act: A, parts: (await runKernel(gpu.device, { ...back, ...launch }, new Map([...given, ['A', A], ['dK', dK]]))).get('parts')! };
-    };
-    const whole = await train('all'), sparse = await train('sparse');
-    expectKept(new Map([['A', sparse.act]]), new Map([['A', whole.act]]), H);
-    expect(sparse.parts).toEqual(whole.parts);
-    expect(values(sparse.parts, 'f32').filter((v) => v !== 0).length).toBeGreaterThan(H * W * W / 2);
+/** dE/dw by a forward pass and one back that keep all or every second activation: what is kept, and what comes of it. */
+async function train(c: MlpCase, path: string, kept: 'all' | 'sparse', resident = false): Promise<{ act: Uint8Array; parts: Uint8Array; back: string }> {
+  const { width: W, layers: H, pixels } = c;
+  const { weights, halves } = numbersOf(c);
+  const row = 2 * pixels * W;
+  const x = bytesOf(halves(pixels * W, 1), 'f16');
+  const dK = bytesOf(halves(pixels * 16, 1), 'f16');
+  const given = mlpContents(c, path, weights);
+  const slots = slotsOf(H, kept);
+  const { parts, ...launch } = fusedLaunch(layerPath(gpu.device, path), gpu.device.info, specOf(modelOf(c), 64), W, H, pixels, 1, kept)!;
+  const act = (access: 'r' | 'rw') => ({ name: 'A', access, bytes: slots * row }) as const;
+  const forward = mlpDispatch(gpu.device, c, path, 'kpn/mlp', [act('rw'), { name: 'K', access: 'w', bytes: 32 * pixels }], (name) => (kept === 'sparse' ? `sparse.${name}` : name), { resident });
+  const A = (await runLayers(gpu.device, c, path, forward, new Map([...given, ['A', poisonBut(slots * row, 0, x)]]))).get('A')!;
+  const back = mlpDispatch(gpu.device, c, path, 'kpn/mlpbck', [act('r'), { name: 'dK', access: 'r', bytes: dK.byteLength }, { name: 'parts', access: 'w', bytes: 4 * (H + 1) * W * W * parts }]);
+  return { act: A, back: launch.variant, parts: (await runKernel(gpu.device, { ...back, ...launch }, new Map([...given, ['A', A], ['dK', dK]]))).get('parts')! };
+}
+
+/** What is kept is that of the kernel which keeps all, and so is dE/dw, both to the bit. */
+function expectSame(sparse: Awaited<ReturnType<typeof train>>, whole: Awaited<ReturnType<typeof train>>, { width: W, layers: H }: MlpCase): void {
+  expectKept(new Map([['A', sparse.act]]), new Map([['A', whole.act]]), H);
+  expect(sparse.parts).toEqual(whole.parts);
+  expect(values(sparse.parts, 'f32').filter((v) => v !== 0).length).toBeGreaterThan((H * W * W) / 8); // of one pixel relu leaves a quarter
+}
+
+const SPARSE_CASES: readonly MlpCase[] = [{ width: 32, layers: 2, pixels: 77 }, { width: 32, layers: 3, pixels: 300 }, { width: 32, layers: 5, pixels: 1 }, { width: 32, layers: 6, pixels: 200 }];
+
+/** Every second activation made anew. */
+describe.each(KEEPING_PATHS)('variant fused.sparse, path %s', (path) => {
+  onMatrices.each(SPARSE_CASES)('$width wide, $layers layers, $pixels pixels', async (c) => {
+    expectSame(await train(c, path, 'sparse'), await train(c, path, 'all'), c);
+  });
+});
+
+/** The same after forward passes whose panel stays in registers, by the same roundings. */
+describe.each(['relu', 'lrelu', 'none'] as const)('variant fused.sparse.khr.resident, %s', (act) => {
+  onConversions.each([...SPARSE_CASES, { width: 64, layers: 3, pixels: 77 }, { width: 64, layers: 6, pixels: 300 }].map((c) => ({ ...c, act })))('$width wide, $layers layers, $pixels pixels', async (c) => {
+    const sparse = await train(c, 'khr', 'sparse', true);
+    expect(sparse.back).toBe('fused.sparse.khr.resident');
+    expectSame(sparse, await train(c, 'khr', 'all', true), c);
   });
 });
 
@@ -96,7 +113,7 @@ describe.each(['relu', 'lrelu'] as const)('variant fused.anew.khr: dE/dw of x al
     const all = (await runKernel(gpu.device, forward, new Map([...given, ['A', poisonBut(kept.bytes, 0, x)]]))).get('A')!;
     // `batches` of 128 pixels a part, of what is made anew; of 64 where all is given.
     const back = async (of: 'all' | 'anew', A: Uint8Array, batches: number): Promise<Uint8Array> => {
-      const launch = fusedLaunch(choosePath(gpu.device.info, 'khr', () => undefined), gpu.device.info, specOf(modelOf(c), 64), W, H, pixels, 1, of)!;
+      const launch = fusedLaunch(layerPath(gpu.device, 'khr'), gpu.device.info, specOf(modelOf(c), 64), W, H, pixels, 1, of)!;
       const parts = Math.ceil(pixels / (128 * batches));
       const dispatch = mlpDispatch(gpu.device, c, 'khr', 'kpn/mlpbck', [{ ...kept, access: 'r', bytes: A.byteLength }, { name: 'dK', access: 'r', bytes: dK.byteLength }, { name: 'parts', access: 'w', bytes: 4 * (H + 1) * W * W * parts }]);
       const spec: Launch['spec'] = { ...launch.spec, 17: of === 'all' ? 2 * batches : batches };

@@ -3,9 +3,9 @@ import type { Device } from '../../ts/gpu/types.js';
 import { PRESETS, weightCount, type ModelSpec } from '../../ts/model/spec.js';
 import { geometryOf } from '../../ts/modules/kpn/geometry.js';
 import { specOf } from '../../ts/modules/kpn/options.js';
-import { batchLaunch, choosePath, inferenceLaunch, inRuns, panelLaunch } from '../../ts/modules/kpn/path.js';
+import { choosePath, isPacked, packLaunch, panelLaunch, residentLaunch, type LayerPath } from '../../ts/modules/kpn/path.js';
 import { random, toHalf } from '../reference/index.js';
-import { poison, type Dispatch, type Use } from './harness.js';
+import { poison, runKernel, type Dispatch, type Use } from './harness.js';
 import { selectPath } from './paths.js';
 import { bytesOf, type Snapshot } from './step-run.js';
 
@@ -37,19 +37,30 @@ export function numbersOf(c: MlpCase): { weights: Float64Array; halves: (count: 
   return { halves, weights: halves(weightCount(modelOf(c)), Math.sqrt(6 / c.width)) };
 }
 
-/** A kernel of glsl/kpn over the pixels; `uses` come after geometry and weights. `variant` is given the path's; `infers`: as inference launches it; `holds`: as it launches many pixels, where that is another build. */
-export function mlpDispatch(device: Device, c: MlpCase, path: string, kernel: string, uses: Use[], variant: (path: string) => string = (name) => name, { infers = false, holds = false } = {}): Dispatch {
+export const layerPath = (device: Device, path: string): LayerPath => choosePath(device.info, selectPath(path), () => undefined);
+
+/** A kernel of glsl/kpn over the pixels; `uses` come after geometry and weights. `variant` is given the path's; `resident`: as many pixels are launched, where the panel can stay in registers. */
+export function mlpDispatch(device: Device, c: MlpCase, path: string, kernel: string, uses: Use[], variant: (path: string) => string = (name) => name, { resident = false } = {}): Dispatch {
   const m = modelOf(c);
-  const layerPath = choosePath(device.info, selectPath(path), () => undefined);
-  const spec = specOf(m, 64);
-  const frames = c.frames ?? 1;
-  const infer = [layerPath, device.info, spec, m.width, m.layers, c.pixels, frames] as const;
-  const launch = infers
-    ? holds ? inRuns(inferenceLaunch(...infer), 2) : batchLaunch(...infer)
-    : panelLaunch(layerPath, device.info, spec, m.width, c.pixels, frames, kernel === 'kpn/mlpbck' ? 'back' : 'forward');
+  const of = [layerPath(device, path), device.info, specOf(m, 64), m.width, c.pixels, c.frames ?? 1] as const;
+  const launch = resident ? residentLaunch(...of) : panelLaunch(...of, kernel === 'kpn/mlpbck' ? 'back' : 'forward');
   const weights: Use = { name: 'weights', access: 'r', bytes: (path.startsWith('plain') ? 4 : 2) * weightCount(m) };
   const geometry: Use = { name: 'geometry', access: 'r', bytes: geometryOf(m, 1, c.pixels, 1).bytes.byteLength, uniform: true };
   return { kernel, ...launch, variant: variant(launch.variant), uses: [geometry, weights, ...uses] };
+}
+
+/** runKernel of a dispatch of mlpDispatch's; where it takes weights as kpn/pack leaves them, of what that makes of them. */
+export async function runLayers(device: Device, c: MlpCase, path: string, dispatch: Dispatch, contents: Snapshot): Promise<Snapshot> {
+  if (!isPacked({ variant: dispatch.variant ?? '' })) return runKernel(device, dispatch, contents);
+  return runKernel(device, dispatch, new Map([...contents, ['weights', await packed(device, c, path, contents.get('weights')!)]]));
+}
+
+/** What kpn/pack makes of weights. */
+export async function packed(device: Device, c: MlpCase, path: string, weights: Uint8Array): Promise<Uint8Array> {
+  const m = modelOf(c);
+  const bytes = weights.byteLength;
+  const dispatch = { kernel: 'kpn/pack', ...packLaunch(layerPath(device, path), device.info, specOf(m, 64), weightCount(m)), uses: [{ name: 'weights', access: 'r', bytes }, { name: 'packed', access: 'w', bytes }] satisfies Use[] };
+  return (await runKernel(device, dispatch, new Map([['weights', weights]]))).get('packed')!;
 }
 
 /** Contents of the first two. */

@@ -32,6 +32,10 @@ const converts = (() => {
 /** What is built with VK_NV_cooperative_matrix2's conversions, on GPUs alone. */
 export const onConversions: jest.It = converts && device.type !== 'cpu' ? test : test.skip;
 
+/** A path in the build whose activations are the same to the bit whichever of them are kept: on devices with conversions khr without them. */
+export const keepingPath = (path: string): string => (path === 'khr' && converts ? 'khr without conversions' : path);
+export const KEEPING_PATHS: readonly string[] = MATRIX_PATHS.map(keepingPath);
+
 /** With the plain path as other types of device have it, those that sum in f16 for devices which can't otherwise, and the one without conversions for devices which have none, where this one has both. */
 export const ALL_PATHS: readonly string[] = [
   ...PATHS, device.type === 'cpu' ? 'plain tiled' : 'plain by rows', ...MATRICES.map((name) => `${name} with f16 sums`).filter((path) => 'shape' in testedPath(device, selectPath(path) as 'khr')), ...(converts ? ['khr without conversions'] : []),

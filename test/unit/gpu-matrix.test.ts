@@ -9,7 +9,8 @@ import { verdicts } from '../../ts/gpu/probe.js';
 import { CONVERTING, judge, makeProduct, runTrial, tryChild } from '../../ts/gpu/selftest.js';
 import type { ComponentType, DeviceInfo, MatrixShape } from '../../ts/gpu/types.js';
 import { describeDevice } from '../../ts/cli/devices.js';
-import { choosePath, forwardLaunch, fusedLaunch, gradientLaunch, inferenceLaunch, panelLaunch, pathReport } from '../../ts/modules/kpn/path.js';
+import { PRESETS, type ModelSpec } from '../../ts/model/spec.js';
+import { choosePath, denoiseLaunch, forwardLaunch, fusedLaunch, gradientLaunch, inferenceLaunch, isPacked, packLaunch, panelLaunch, pathReport, type KeptActivations, type LayerPath } from '../../ts/modules/kpn/path.js';
 import { fromHalf, toHalf } from '../../ts/formats/half.js';
 import { packageRoot } from '../../ts/root.js';
 import { scratch } from './gpu-harness.js';
@@ -183,14 +184,14 @@ describe('launches fit the device', () => {
           expect(per! * panel! * (2 * width + 16) + width * (2 * rows! + 16)).toBeLessThanOrEqual(shared);
           expect([panel! % m, rows! % n, width % rows!, (4 * panel!) % size]).toEqual([0, 0, 0, 0]);
           expect(groups[0] * per! * panel!).toBeGreaterThanOrEqual(pixels);
-          expect(inferenceLaunch(path, info, { 0: 64 }, width, 3, pixels, 1)).toEqual(panelLaunch(path, info, { 0: 64 }, width, pixels, 1));
+          expect(inferenceLaunch(path, info, { 0: 64 }, width, pixels, 1)).toEqual(panelLaunch(path, info, { 0: 64 }, width, pixels, 1));
           if (n === k && !halfSums) {
             const besides = 9000;
-            const { variant, spec: q, groups: many } = inferenceLaunch({ name: 'khr', tile: { m, n, k, converts: true } }, info, { 0: 64 }, width, 3, pixels, 1, { besides });
+            const { variant, spec: q, groups: many } = inferenceLaunch({ name: 'khr', tile: { m, n, k, converts: true } }, info, { 0: 64 }, width, pixels, 1, { besides });
             const [held, slab] = [q[22] as number, q[23] as number];
             expect(many[0] * held * slab).toBeGreaterThanOrEqual(pixels);
-            const fits = besides + Math.max(4 * Math.max(m, size), 2 * width) * (2 * width + 16) <= shared;
-            expect(variant).toMatch(fits && info.type !== 'cpu' ? (width === 32 ? /^khr.holding$/ : /^khr.resident$/) : /^khr(\.rolled)?$/);
+            const fits = besides + 4 * Math.max(m, size) * (2 * width + 16) <= shared && n * k === 8 * size; // a word of eight an invocation
+            expect(variant).toMatch(fits && info.type !== 'cpu' ? /^khr.resident$/ : /^khr(\.rolled)?$/);
             if (fits) expect([q[0], slab % m, (4 * slab) % size]).toEqual([size * held, 0, 0]);
           }
           const g = gradientLaunch(path, info, { 0: 64 }, width, 3, pixels, 1);
@@ -214,7 +215,7 @@ test.each([1, 128, 129, 32768, 32769, 87040, 1 << 20])('activations are made ane
     expect([variant, kept, dK, groups, launch(32, layers)!.kept]).toEqual(['fused.anew.khr', 'anew', 'apart', [parts, 1, 1], pixels > 32768 ? 'anew' : 'all']);
     const part = (spec[17] as number) * (spec[22] as number) * (spec[23] as number); // pixels
     expect([parts * part >= pixels, (parts - 1) * part < pixels, parts <= 132]).toEqual([true, true, true]);
-    expect(forwardLaunch(path, info, { 0: 64 }, 32, layers, pixels, 1, 'anew').variant).toBe('anew.khr.resident');
+    expect(forwardLaunch(path, info, { 0: 64 }, 32, pixels, 1, 'anew').variant).toBe('anew.khr.resident');
   }
   const none = [launch(64, 3, 'anew'), launch(32, 7, 'anew'), launch(32, 3, 'anew', { name: 'khr', tile: { m: 16, n: 16, k: 16 } }), launch(32, 3, 'anew', path, { ...info, type: 'cpu' }), launch(32, 6, 'anew', path, { ...info, limits: { ...info.limits, maxComputeSharedMemorySize: 32768 } })];
   expect(none).toEqual(none.map(() => undefined));
@@ -270,9 +271,9 @@ describe('the plain path', () => {
   });
 
   test('inference leaves room for what its kernel needs besides', () => {
-    expect(inferenceLaunch(plain, withShared(49152), { 0: 64 }, 64, 3, 99, 1, { besides: 4096 }).spec[24]).toBe(8);
-    expect(inferenceLaunch(plain, withShared(49152), { 0: 64 }, 64, 3, 99, 1, { besides: 8192 }).spec[24]).toBe(4);
-    expect(inferenceLaunch(plain, withShared(49152), { 0: 64 }, 64, 3, 99, 1, { besides: 11264 }).variant).toBe('plain');
+    expect(inferenceLaunch(plain, withShared(49152), { 0: 64 }, 64, 99, 1, { besides: 4096 }).spec[24]).toBe(8);
+    expect(inferenceLaunch(plain, withShared(49152), { 0: 64 }, 64, 99, 1, { besides: 8192 }).spec[24]).toBe(4);
+    expect(inferenceLaunch(plain, withShared(49152), { 0: 64 }, 64, 99, 1, { besides: 11264 }).variant).toBe('plain');
   });
 });
 
@@ -370,4 +371,29 @@ describe('the self-test', () => {
       expect([run(), verdicts()]).toEqual([0, first]);
     });
   }
+});
+
+test('the panel stays in registers, with packed weights, where matrices convert, an invocation has a word of eight of one, and pixels are many or activations made anew', () => {
+  const info = gpu([], [], { subgroup: { size: 32, min: 32, max: 32, sizeControl: true, fullSubgroups: true }, limits: { ...real.limits, maxComputeSharedMemorySize: 49152, maxComputeWorkGroupInvocations: 1024 } });
+  const tile = { m: 16, n: 16, k: 16 };
+  const [converting, plainly] = [{ name: 'khr', tile: { ...tile, converts: true as const } }, { name: 'khr', tile }] as const;
+  const forward = (path: LayerPath, width: number, pixels: number, kept: KeptActivations, on = info): string => forwardLaunch(path, on, { 0: 64 }, width, pixels, 1, kept).variant;
+  for (const width of [32, 64]) {
+    expect([32768, 32769].map((pixels) => forward(converting, width, pixels, 'all'))).toEqual(['khr', 'khr.resident']);
+    expect([1, 1 << 20].map((pixels) => forward(converting, width, pixels, 'sparse'))).toEqual(['sparse.khr.resident', 'sparse.khr.resident']);
+    for (const other of [plainly, { ...converting, tile: { ...converting.tile, n: 8, k: 8 } }]) expect(forward(other, width, 1 << 20, 'sparse')).toBe('sparse.khr');
+    expect(forward(converting, width, 1 << 20, 'all', { ...info, type: 'cpu' })).toBe('khr.rolled');
+    expect(forward(converting, width, 1 << 20, 'all', { ...info, subgroup: { ...info.subgroup, size: 64 } })).toBe('khr'); // four elements
+  }
+  // dE/dw of all layers in registers: a workgroup a processor of an H100.
+  const back = (path: LayerPath) => fusedLaunch(path, info, { 0: 64 }, 64, 6, 1 << 20, 1)!;
+  expect([back(converting).variant, back(converting).parts, back(plainly).variant, back(plainly).parts]).toEqual(['fused.sparse.khr.resident', 131, 'fused.sparse.khr', 256]);
+  expect(['khr.resident', 'sparse.khr.resident', 'infer.khr.resident', 'khr.holding', 'fused.sparse.khr.resident', 'fused.anew.khr', 'khr', 'plain'].map((variant) => isPacked({ variant }))).toEqual([true, true, true, true, false, false, false, false]);
+  expect(packLaunch(converting, info, { 0: 64 }, 7 * 64 * 64)).toMatchObject({ variant: 'khr', groups: [28, 1, 1], spec: { 0: 128, 22: 4 } });
+});
+
+test('denoise holds weights where they are few, 32 wide, but under prediff, whose tiles are not fetched ahead', () => {
+  const launch = { variant: 'khr.resident', spec: {}, groups: [1, 1, 1] as [number, number, number] };
+  const of = (model: Partial<ModelSpec>, variant = 'khr.resident'): string => denoiseLaunch({ ...launch, variant }, { ...PRESETS.classic, ...model }).variant;
+  expect([of({}), of({ layers: 4 }), of({ layers: 5 }), of({ width: 64 }), of({ combine: 'prediff' }), of({}, 'khr')]).toEqual(['khr.holding', 'khr.holding', 'khr.resident', 'khr.resident', 'khr.resident', 'khr']);
 });

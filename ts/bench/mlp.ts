@@ -8,7 +8,7 @@ import { loadSpirv, type BindingKind, type BufferView, type Device, type GpuBuff
 import { PRESETS, weightCount, type ModelSpec } from '../model/spec.js';
 import { geometryOf } from '../modules/kpn/geometry.js';
 import { specOf } from '../modules/kpn/options.js';
-import { batchLaunch, fusedLaunch, gradientLaunch, keeping, panelLaunch, slotsOf, type GradientLaunch, type Launch, type LayerPath } from '../modules/kpn/path.js';
+import { batchLaunch, forwardLaunch, fusedLaunch, gradientLaunch, isPacked, packLaunch, panelLaunch, slotsOf, type GradientLaunch, type Launch, type LayerPath } from '../modules/kpn/path.js';
 import { initialState, STATE_BYTES, SUM_WEIGHTS } from '../modules/kpn-t/state.js';
 import { compare, type Bounds, type Deviation, type Network, type Verdict } from './network.js';
 
@@ -97,20 +97,26 @@ export class MlpBatch {
     weights.write(path.name === 'plain' ? this.network.weights : toHalf(this.network.weights).data);
     const spec = specFor(device, m);
     const halfSums = path.name !== 'plain' && path.tile.halfSums === true;
+    const packed = device.buffer('packed', 2 * weightCount(m));
+    const pack = (): Op => this.dispatch('kpn/pack', packLaunch(path, device.info, spec, weightCount(m)), [weights, packed]);
     if (!train) {
-      const program = device.program([this.dispatch('kpn/mlp', inferring(path, device, m, pixels), [this.geometry, weights, this.act, this.out])], 'inference');
-      return new MlpRun(this.network, pixels, program, ['mlp'], { K: this.out }, [weights], halfSums);
+      const launch = batchLaunch(path, device.info, spec, m.width, pixels, MANY);
+      const first = isPacked(launch) ? device.program([pack()], 'packing') : undefined; // once, as weights are loaded once
+      const program = device.program([this.dispatch('kpn/mlp', { ...launch, variant: `infer.${launch.variant}` }, [this.geometry, first ? packed : weights, this.act, this.out])], 'inference');
+      return new MlpRun(this.network, pixels, program, ['mlp'], { K: this.out }, [weights, packed], halfSums, undefined, first);
     }
     const t = this.training!;
     const gradients = gradientsOf(path, device, m, pixels);
     const fused = gradients.dK !== undefined;
     const kept = gradients.kept ?? 'all';
-    const layers = kept === 'anew' ? inferring(path, device, m, pixels) : keeping(panelLaunch(path, device.info, spec, m.width, pixels, MANY), kept);
+    const forward = forwardLaunch(path, device.info, spec, m.width, pixels, MANY, kept);
+    const layers = kept === 'anew' ? { ...forward, variant: forward.variant.replace('anew.', 'infer.') } : forward;
     const part = device.buffer('parts', 4 * gradients.parts * weightCount(m));
     const groups = sumGroups(m);
     const barrier: Op = { op: 'barrier' };
+    const packs = isPacked(layers);
     const program = device.program([
-      this.dispatch('kpn/mlp', layers, [this.geometry, weights, this.act, this.out]),
+      this.dispatch('kpn/mlp', layers, [this.geometry, packs ? packed : weights, this.act, this.out]),
       barrier,
       ...(fused
         ? [this.dispatch('kpn/mlpbck', gradients, [this.geometry, weights, this.act, t.dK, part])]
@@ -118,8 +124,10 @@ export class MlpBatch {
       barrier,
       this.dispatch('kpn/sum', { variant: 'apart', spec: { ...spec, 0: 256 }, groups: [groups, 1, 1] }, [this.geometry, t.state, part, t.none, t.dEdw, t.norms],
         new Uint8Array(Uint32Array.of(gradients.parts, groups, 1).buffer)),
+      ...(packs ? [pack()] : []), // for the next time, beside other small work as in a step
     ], 'forward and backward');
-    return new MlpRun(this.network, pixels, program, fused ? ['mlp', '', 'mlpbck', '', 'sum'] : ['mlp', '', 'mlpbck', '', 'mulw', '', 'sum'], { K: this.out, gradient: t.dEdw }, [weights, part], halfSums, fused ? slotsOf(m.layers, kept) : undefined);
+    const names = ['mlp', '', 'mlpbck', '', ...(fused ? [] : ['mulw', '']), 'sum', ...(packs ? ['pack'] : [])];
+    return new MlpRun(this.network, pixels, program, names, { K: this.out, gradient: t.dEdw }, [weights, packed, part], halfSums, fused ? slotsOf(m.layers, kept) : undefined, packs ? device.program([pack()], 'packing') : undefined);
   }
 
   destroy(): void {
@@ -141,6 +149,8 @@ export class MlpRun {
     private readonly halfSums: boolean,
     /** Trains with dE/dw in the pass back: the activations kept for it, x included. */
     readonly slots?: number,
+    /** What comes once, before the first run. */
+    private readonly first?: Program,
   ) {}
 
   /**
@@ -151,6 +161,7 @@ export class MlpRun {
     const { K, gradient } = this.results;
     K.fill(0xffffffff);
     gradient?.fill(0xffffffff);
+    await this.first?.run(1);
     await this.program.run(1);
     tamper?.(this.results);
     const verdict = compare(toFloat('f16', await K.read()), this.network.K, this.halfSums ? BOUNDS_HALF_SUMS.K : boundsOfK, (i) => `K of pixel ${Math.floor(i / outputs)}, output ${i % outputs},`);
@@ -176,6 +187,7 @@ export class MlpRun {
 
   destroy(): void {
     this.program.destroy();
+    this.first?.destroy();
     for (const buffer of this.own) buffer.destroy();
   }
 }
@@ -185,12 +197,6 @@ const sumGroups = (m: ModelSpec): number => weightCount(m) / SUM_WEIGHTS;
 const halves = (values: Float32Array): Uint16Array => toHalf(values).data;
 
 const specFor = (device: Device, m: ModelSpec): Launch['spec'] => specOf(m, device.info.type === 'cpu' ? 256 : 64);
-
-/** mlp's launch where nothing is kept of the layers. */
-function inferring(path: LayerPath, device: Device, m: ModelSpec, pixels: number): Launch {
-  const launch = batchLaunch(path, device.info, specFor(device, m), m.width, m.layers, pixels, MANY);
-  return { ...launch, variant: `infer.${launch.variant}` };
-}
 
 /** What makes the parts of dE/dw: the pass back itself where it can, else mulw after it. */
 function gradientsOf(path: LayerPath, device: Device, m: ModelSpec, pixels: number): GradientLaunch {

@@ -11,7 +11,7 @@ import { checkF16Range } from '../f16-range.js';
 import { geometryOf, type Geometry } from '../kpn/geometry.js';
 import { addCombining, addPyramid, ceilDiv, needsDown, nodeAdder, push, r, rw, w, type AddForward, type Combining, type Use } from '../kpn/nodes.js';
 import { modelFromParams, modelParams, specOf } from '../kpn/options.js';
-import { choosePath, forwardLaunch, fusedLaunch, gradientLaunch, panelLaunch, slotsOf, type GradientLaunch, type KeptActivations, type Launch, type LayerPath } from '../kpn/path.js';
+import { choosePath, forwardLaunch, fusedLaunch, gradientLaunch, isPacked, packLaunch, panelLaunch, slotsOf, type GradientLaunch, type KeptActivations, type Launch, type LayerPath } from '../kpn/path.js';
 import { addFalling, addRising, whyNotByBlocks, type Cascade } from './cascade.js';
 import { addDifferences, DEFAULT_STEP, SETTLING_FRAMES, targetsOf } from './deriv.js';
 import { pictureShapes, Pictures } from './present.js';
@@ -183,12 +183,15 @@ export class KpnT implements ModuleInstance {
     const coarse = needsDown(m) ? ctx.buffer('downI', g.pixels * 16 * parts) : filtered;
     const guide = m.context === 'guide' ? ctx.buffer('guide', g.pixels * 4 * el) : mip;
 
-    // Forward.
+    // Forward. Packing goes on beside the pyramid.
+    const forward = (pixels: number): Launch => forwardLaunch(path, ctx.device, spec, m.width, pixels, ctx.frames, kept);
+    const packed = isPacked(forward(g.pixels)) ? ctx.buffer('packed', 2 * count) : undefined;
+    if (packed) ctx.node({ label: 'pack', kernel: 'kpn/pack', ...packLaunch(path, ctx.device, spec, count), uses: [r(k.weights), w(packed)] });
     addPyramid(node, m, g, variant, geo, input, mip, image);
     const pictures = [geo, r(noise), r(image), r(mip)];
     const fwd: AddForward = (label, first, pixels, seen) =>
       ctx.node({
-        label, kernel: 'kpn/fwd', ...forwardLaunch(path, ctx.device, spec, m.width, m.layers, pixels, ctx.frames, kept), uses: [...pictures, r(seen), layerWeights, w(act), w(out), w(filtered)], push: push(first, first + pixels),
+        label, kernel: 'kpn/fwd', ...forward(pixels), uses: [...pictures, r(seen), packed ? r(packed) : layerWeights, w(act), w(out), w(filtered)], push: push(first, first + pixels),
       });
     const pass: Combining = { filtered, coarse, combined, diff, output: ctx.output('output') };
     const cascade: Cascade = {

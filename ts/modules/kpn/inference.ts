@@ -5,7 +5,7 @@ import type { BuildContext, NodeDesc, PlanBuffer, PortShape } from '../../graph/
 import { partsOf, weightCount, type ModelSpec } from '../../model/spec.js';
 import { needsDown, nodeAdder, push, r, w, type Use } from './nodes.js';
 import { specOf } from './options.js';
-import { choosePath, inferenceLaunch, pixelsPerGroup, runsOf, type Launch } from './path.js';
+import { choosePath, denoiseLaunch, inferenceLaunch, isPacked, packLaunch, pixelsPerGroup, runsOf, type Launch } from './path.js';
 import type { WindowLevel } from './window.js';
 
 /** What a run of inference reads and writes; pictures (tile, y, x), rgba. */
@@ -44,12 +44,17 @@ export function prepareInference(ctx: BuildContext, m: ModelSpec, shape: PortSha
   const path = choosePath(device, ctx.params.string('path'), (text) => ctx.warn(text));
   // Built for the whole picture, so that a window's results are its, bit by bit.
   const inAll = shape.count * runs.flatMap((levels) => levels.slice(0, m.levels)).reduce((sum, { full }) => sum + full.width * full.height, 0);
-  const layers = inferenceLaunch(path, device, spec, m.width, m.layers, inAll, ctx.frames, { besides: 11 * 1024, holds: m.combine !== 'prediff' });
+  const layers = denoiseLaunch(inferenceLaunch(path, device, spec, m.width, inAll, ctx.frames, { besides: 11 * 1024 }), m);
   const pixels = pixelsPerGroup(path, layers);
   const width = pixels < 128 ? Math.min(8, pixels) : 16;
   const made = { ctx, m, spec, layers, tileSize: [width, pixels / width], tiles: shape.count, single: shape.format === 'f32' ? 1 : 0 } as const;
-  if (path.name !== 'plain') return { ...made, weights };
   const count = weightCount(m);
+  if (isPacked(layers)) {
+    const packed = ctx.buffer('packed', 2 * count);
+    ctx.node({ label: 'pack', kernel: 'kpn/pack', ...packLaunch(path, device, spec, count), uses: [r(weights), w(packed)] });
+    return { ...made, weights: packed };
+  }
+  if (path.name !== 'plain') return { ...made, weights };
   const rounded = ctx.buffer('rounded', 4 * count);
   nodeAdder(ctx, spec)('expand', 'expand', undefined, count / 2, [r(weights), w(rounded)], push(count / 2));
   return { ...made, weights: rounded };

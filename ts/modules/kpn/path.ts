@@ -5,6 +5,7 @@ import { GpuError, InputError } from '../../errors.js';
 import { shapeName, testedPath, type MatrixPath, type PathName, type TileShape } from '../../gpu/matrix.js';
 import type { DeviceInfo } from '../../gpu/types.js';
 import type { NodeDesc } from '../../graph/types.js';
+import type { ModelSpec } from '../../model/spec.js';
 
 export const PATHS = ['auto', 'khr', 'nv', 'plain'] as const;
 
@@ -155,44 +156,59 @@ function plainLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], wi
   return { variant: pass === 'back' && width > 64 && variant === 'plain' ? 'plain.wide' : variant, spec, groups: [Math.ceil(pixels / (spec[0] as number)), 1, 1] };
 }
 
-/** Layers whose weights an invocation has registers for, 32 wide: of a kernel that does nothing else, of one that does. */
-const MOST_HELD = { alone: 6, besides: 4 };
+/** Layers whose weights an invocation of denoise has registers for, 32 wide. */
+const MOST_HELD = 4;
 /** Workgroups that hold weights: as many as an H100 runs at a time. */
 const HOLDING_GROUPS = 392;
 
+/** Subgroups of a workgroup of mlp and fwd where the panel stays in registers: 64 wide with many of these, few workgroups at a time have enough. */
+const perGroupOf = (width: number): number => width < 64 ? 4 : 1;
+
+/** Builds whose layers take weights as matrices hold them, which kpn/pack makes of them (glsl/common/packed.glsl). */
+export const isPacked = ({ variant }: Pick<Launch, 'variant'>): boolean => /\bkhr\.(resident|holding)$/.test(variant) && !variant.startsWith('fused.');
+
+/** Whether matrices of sums can be made operands, and those are a word of eight an invocation: what resident builds ask for. */
+const staysResident = (tile: TileShape, info: DeviceInfo): boolean => tile.converts === true && info.type !== 'cpu' && tile.n * tile.k === 8 * subgroupOf(info);
+
+/** kpn/pack: `packed` has as many bytes as the weights. */
+export function packLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], weights: number): Launch {
+  if (path.name === 'plain') throw new GpuError('NO_PATH', 'the plain path has no matrices to pack weights for');
+  const perGroup = 4;
+  const tiles = weights / (path.tile.n * path.tile.k);
+  return { variant: 'khr', spec: { ...spec, ...tileSpec(info, path.tile, perGroup) }, groups: [Math.ceil(tiles / perGroup), 1, 1], ...subgroups(info) };
+}
+
 /**
- * As panelLaunch, of kernels that keep nothing of the layers (mlp's infer, denoise): where matrices of sums can be made operands, the panel
- * stays in registers between layers, and where they are few so do the weights (panel_coop.glsl). `besides`: shared memory they need for themselves, in bytes.
- * `holds`: that they can go on from one batch to the next; the number of batches is the caller's to choose (runsOf).
+ * As panelLaunch, of kernels that take the layers in one go (mlp, fwd, denoise): where matrices of sums can be made operands, the panel
+ * stays in registers between layers (panel_coop.glsl). `besides`: shared memory they need for themselves, in bytes; `perGroup`: subgroups of a workgroup.
  */
-export function inferenceLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number, frames: number, { besides = 0, holds = true } = {}): Launch {
+export function inferenceLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, pixels: number, frames: number, { besides = 0, perGroup = 4 } = {}): Launch {
   if (path.name === 'plain') return plainLaunch(path, info, spec, width, pixels, frames, 'forward', besides);
   const launch = panelLaunch(path, info, spec, width, pixels, frames);
-  if (!path.tile.converts || info.type === 'cpu') return launch;
+  if (!staysResident(path.tile, info)) return launch;
   const subgroup = subgroupOf(info);
   const panel = Math.max(path.tile.m, subgroup);
-  const perGroup = 4;
-  const bytes = besides + Math.max(perGroup * panel, 2 * width) * pitch(width);
+  const bytes = besides + perGroup * panel * pitch(width);
   if (bytes > info.limits.maxComputeSharedMemorySize || perGroup * subgroup > info.limits.maxComputeWorkGroupInvocations) return launch;
-  const holding = holds && width === 32 && layers <= (besides > 0 ? MOST_HELD.besides : MOST_HELD.alone);
-  return {
-    variant: holding ? 'khr.holding' : 'khr.resident', spec: { ...spec, ...tileSpec(info, path.tile, perGroup), 23: panel, 24: width },
-    groups: [Math.ceil(pixels / (panel * perGroup)), 1, 1], ...subgroups(info),
-  };
+  return { variant: 'khr.resident', spec: { ...spec, ...tileSpec(info, path.tile, perGroup), 23: panel, 24: width }, groups: [Math.ceil(pixels / (panel * perGroup)), 1, 1], ...subgroups(info) };
+}
+
+/** The launch of denoise, of inferenceLaunch's: with few weights, holding them. */
+export function denoiseLaunch(launch: Launch, { width, layers, combine }: ModelSpec): Launch {
+  const holds = launch.variant === 'khr.resident' && width === 32 && layers <= MOST_HELD && combine !== 'prediff';
+  return holds ? { ...launch, variant: 'khr.holding' } : launch;
 }
 
 /** Batches that a workgroup of a holding build takes of `batches`, `most` at most: while there are workgroups enough to fill a GPU. */
 export const runsOf = ({ variant }: Launch, batches: number, most = Infinity): number => (variant === 'khr.holding' ? Math.max(1, Math.min(most, Math.ceil(batches / HOLDING_GROUPS))) : 1);
 
-/** inferenceLaunch for mlp's infer, which takes a batch of `pixels` and does nothing else: one with little to do gains nothing from holding weights. */
-export function batchLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number, frames: number): Launch {
-  const launch = inferenceLaunch(path, info, spec, width, layers, pixels, frames);
-  const runs = runsOf(launch, launch.groups[0]);
-  return runs === 1 ? inferenceLaunch(path, info, spec, width, layers, pixels, frames, { holds: false }) : inRuns(launch, runs);
-}
+/** inferenceLaunch or panelLaunch for mlp and fwd: with few pixels, weights get to where they are used sooner through shared memory. */
+export const batchLaunch = (path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, pixels: number, frames: number): Launch =>
+  pixels > MANY_PIXELS ? residentLaunch(path, info, spec, width, pixels, frames) : panelLaunch(path, info, spec, width, pixels, frames);
 
-/** A holding launch of mlp's infer with `runs` batches a workgroup. */
-export const inRuns = (launch: Launch, runs: number): Launch => ({ ...launch, spec: { ...launch.spec, 17: runs }, groups: [Math.ceil(launch.groups[0] / runs), 1, 1] });
+/** inferenceLaunch for mlp and fwd. */
+export const residentLaunch = (path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, pixels: number, frames: number): Launch =>
+  inferenceLaunch(path, info, spec, width, pixels, frames, { perGroup: perGroupOf(width) });
 
 /** Pixels that a workgroup of such a launch takes. */
 export function pixelsPerGroup(path: LayerPath, { variant, spec }: Launch): number {
@@ -219,8 +235,8 @@ export const slotsOf = (layers: number, kept: KeptActivations): number => (kept 
 export const keeping = (launch: Launch, kept: KeptActivations): Launch => (kept === 'all' ? launch : { ...launch, variant: `${kept}.${launch.variant}` });
 
 /** fwd over `pixels` pixels for training. */
-export const forwardLaunch = (path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number, frames: number, kept: KeptActivations): Launch =>
-  keeping(kept === 'anew' ? inferenceLaunch(path, info, spec, width, layers, pixels, frames, { holds: false }) : panelLaunch(path, info, spec, width, pixels, frames), kept);
+export const forwardLaunch = (path: LayerPath, info: DeviceInfo, spec: Launch['spec'], width: number, pixels: number, frames: number, kept: KeptActivations): Launch =>
+  keeping((kept === 'all' ? batchLaunch : residentLaunch)(path, info, spec, width, pixels, frames), kept);
 
 /** Partial sums of dE/dw, `most` at most, each of as many runs of `run` pixels as that takes. */
 function inParts(pixels: number, run: number, most: number): { runs: number; parts: number } {
@@ -270,8 +286,8 @@ const FEW_SUMS = 32;
 
 /** Layers whose activations and sums an invocation has registers for, 32 wide. */
 const MOST_ANEW = 6;
-/** Workgroups that make activations anew: as many as an H100 has processors. */
-const ANEW_GROUPS = 132;
+/** Workgroups where a processor has registers for one at a time: as many as an H100 has processors. */
+const PROCESSORS = 132;
 
 /** fusedLaunch where all activations are made anew, in registers: undefined where these are too few, or matrices of sums can't be made operands. */
 function anewLaunch(tile: TileShape, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number): GradientLaunch | undefined {
@@ -281,8 +297,8 @@ function anewLaunch(tile: TileShape, info: DeviceInfo, spec: Launch['spec'], wid
   const batch = perGroup * panel;
   const bytes = (2 * batch + layers * width + 16) * pitch(width);
   const fits = bytes <= info.limits.maxComputeSharedMemorySize && perGroup * subgroup <= info.limits.maxComputeWorkGroupInvocations;
-  if (!tile.converts || info.type === 'cpu' || width !== 32 || layers > MOST_ANEW || !fits) return undefined;
-  const { runs, parts } = inParts(pixels, batch, ANEW_GROUPS);
+  if (!staysResident(tile, info) || width !== 32 || layers > MOST_ANEW || !fits) return undefined;
+  const { runs, parts } = inParts(pixels, batch, PROCESSORS);
   return { variant: 'fused.anew.khr', spec: { ...spec, ...tileSpec(info, tile, perGroup), 17: runs, 23: panel, 24: width }, groups: [parts, 1, 1], parts, kept: 'anew', dK: 'apart', ...subgroups(info) };
 }
 
@@ -308,9 +324,10 @@ export function fusedLaunch(path: LayerPath, info: DeviceInfo, spec: Launch['spe
   const bytes = (2 * perGroup * panel + width) * pitch(width);
   if (perGroup * subgroup > info.limits.maxComputeWorkGroupInvocations || bytes > info.limits.maxComputeSharedMemorySize) return undefined;
   const batch = perGroup * panel;
-  const { runs, parts } = inParts(pixels, batch, 256);
+  const resident = sparse && path.name === 'khr' && staysResident(path.tile, info);
+  const { runs, parts } = inParts(pixels, batch, resident && sums(perGroup) > FEW_SUMS ? PROCESSORS : 256);
   return {
-    variant: `fused.${sparse ? 'sparse.' : ''}${variantOf(path, info, pixels * frames)}`, spec: { ...spec, ...tileSpec(info, path.tile, perGroup), 17: runs, 23: panel, 24: width },
+    variant: `fused.${sparse ? 'sparse.' : ''}${variantOf(path, info, pixels * frames)}${resident ? '.resident' : ''}`, spec: { ...spec, ...tileSpec(info, path.tile, perGroup), 17: runs, 23: panel, 24: width },
     groups: [parts, 1, 1], parts, kept: sparse ? 'sparse' : 'all', dK: sums(perGroup) > FEW_SUMS ? 'apart' : 'within', ...subgroups(info),
   };
 }

@@ -1,0 +1,45 @@
+// kpn/pack: weights as matrices hold them. Which of a tile's elements an invocation has is the driver's; that all tiles are held alike, none lost and none twice, is not.
+import { useDevice } from '../unit/gpu-harness.js';
+import { outputsOf, weightCount, type ModelSpec } from '../../ts/model/spec.js';
+import { PRESETS } from '../../ts/model/spec.js';
+import { specOf } from '../../ts/modules/kpn/options.js';
+import { packLaunch } from '../../ts/modules/kpn/path.js';
+import { random, toHalf } from '../reference/index.js';
+import { poison, runKernel } from './harness.js';
+import { layerPath } from './mlp-harness.js';
+import { PATHS } from './paths.js';
+import { bytesOf, values } from './step-run.js';
+
+const gpu = useDevice();
+
+const on = PATHS.includes('khr') ? test : test.skip;
+describe("variant 'khr'", () => {
+  on.each([[32, 1, false], [32, 3, true], [64, 6, false], [128, 2, true]])('%d wide, %d layers, chroma %p', async (width, layers, chroma) => {
+    const m: ModelSpec = { ...PRESETS.classic, width, layers, chroma };
+    const path = layerPath(gpu.device, 'khr');
+    if (path.name === 'plain') throw new Error('khr is plain');
+    const { n, k } = path.tile;
+    const count = weightCount(m), used = layers * width ** 2 + outputsOf(m) * width;
+    const pack = async (weights: Float64Array): Promise<Float64Array> => {
+      const bytes = 2 * count;
+      const uses = [{ name: 'weights', access: 'r', bytes }, { name: 'packed', access: 'w', bytes }] as const;
+      const dispatch = { kernel: 'kpn/pack', ...packLaunch(path, gpu.device.info, specOf(m, 64), count), uses: [...uses] };
+      const all = (await runKernel(gpu.device, dispatch, new Map([['weights', bytesOf(weights, 'f16')]]))).get('packed')!;
+      expect(all.subarray(2 * used)).toEqual(poison(2 * (count - used))); // rows past the outputs are none
+      return values(all, 'f16', 0, used);
+    };
+    // Where weight i lies: tiles (layer, column, k) one after the other, w by columns.
+    const tileOf = (i: number): number => (Math.floor(i / width / n) * (width / k)) + Math.floor((i % width) / k);
+    const inTile = (i: number): number => (Math.floor(i / width) % n) * k + ((i % width) % k);
+    const order = await pack(Float64Array.from({ length: count }, (_, i) => inTile(i)));
+    const first = [...order.subarray(0, n * k)];
+    expect([...first].sort((a, b) => a - b)).toEqual(first.map((_, i) => i));
+    for (let t = 0; t < used / (n * k); t++) expect([...order.subarray(t * n * k, (t + 1) * n * k)]).toEqual(first);
+    const next = random(width + layers);
+    const weights = Float64Array.from({ length: count }, () => toHalf(2 * next() - 1));
+    const at = new Map(first.map((element, j) => [element, j]));
+    const packed = await pack(weights);
+    const wrong = Array.from({ length: used }, (_, i) => i).filter((i) => packed[tileOf(i) * n * k + at.get(inTile(i))!] !== weights[i]);
+    expect(wrong).toEqual([]);
+  });
+});
