@@ -1,13 +1,14 @@
 // kpn/pack: weights as matrices hold them. Which of a tile's elements an invocation has is the driver's; that all tiles are held alike, none lost and none twice, is not.
 import { useDevice } from '../unit/gpu-harness.js';
-import { outputsOf, weightCount, type ModelSpec } from '../../ts/model/spec.js';
-import { PRESETS } from '../../ts/model/spec.js';
+import type { Device } from '../../ts/gpu/types.js';
+import { outputsOf, PRESETS, weightCount, type ModelSpec } from '../../ts/model/spec.js';
 import { specOf } from '../../ts/modules/kpn/options.js';
-import { packLaunch } from '../../ts/modules/kpn/path.js';
+import { isPacked, packLaunch } from '../../ts/modules/kpn/path.js';
 import { random, toHalf } from '../reference/index.js';
-import { poison, runKernel } from './harness.js';
+import { caseOf } from './batch.js';
+import { nodesOf, poison, runKernel } from './harness.js';
 import { layerPath } from './mlp-harness.js';
-import { PATHS } from './paths.js';
+import { onConverting, PATHS } from './paths.js';
 import { bytesOf, values } from './step-run.js';
 
 const gpu = useDevice();
@@ -42,4 +43,14 @@ describe("variant 'khr'", () => {
     const wrong = Array.from({ length: used }, (_, i) => i).filter((i) => packed[tileOf(i) * n * k + at.get(inTile(i))!] !== weights[i]);
     expect(wrong).toEqual([]);
   });
+});
+
+/** Under context guide each level has a fwd of its own, and the coarse ones fewer pixels. */
+onConverting.each([[1, false], [12, true]])('fwd of each level is given packed weights where its build takes these: %d tiles', async (tiles, packs) => {
+  const gpuOf = { ...gpu.device, info: { ...gpu.device.info, type: 'discrete' } } as Device; // planned as a GPU's, not run
+  const c = caseOf({ context: 'guide', width: 64, layers: 3 }, [64, 64], tiles, { path: 'khr' });
+  const nodes = await nodesOf(gpuOf, c, /^(pack|fwd)/);
+  const fwd = nodes.filter(({ kernel }) => kernel === 'kpn/fwd');
+  expect(fwd.map(({ variant, uses }) => [isPacked({ variant: variant ?? '' }), uses.some(({ name }) => name === 'packed'), uses.some(({ name }) => name === 'w')])).toEqual(fwd.map((_, i) => (packs && i === 2 ? [true, true, false] : [false, false, true])));
+  expect(nodes.length - fwd.length).toBe(packs ? 1 : 0);
 });

@@ -29,6 +29,9 @@ const converts = (() => {
   return 'shape' in state && state.shape.converts === true;
 })();
 
+/** Where matrices convert, also on a driver for the CPU: for what is planned and not run. */
+export const onConverting: jest.It = converts ? test : test.skip;
+
 /** What is built with VK_NV_cooperative_matrix2's conversions, on GPUs alone. */
 export const onConversions: jest.It = converts && device.type !== 'cpu' ? test : test.skip;
 

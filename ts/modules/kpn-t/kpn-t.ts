@@ -189,10 +189,11 @@ export class KpnT implements ModuleInstance {
     if (packed) ctx.node({ label: 'pack', kernel: 'kpn/pack', ...packLaunch(path, ctx.device, spec, count), uses: [r(k.weights), w(packed)] });
     addPyramid(node, m, g, variant, geo, input, mip, image);
     const pictures = [geo, r(noise), r(image), r(mip)];
-    const fwd: AddForward = (label, first, pixels, seen) =>
-      ctx.node({
-        label, kernel: 'kpn/fwd', ...forward(pixels), uses: [...pictures, r(seen), packed ? r(packed) : layerWeights, w(act), w(out), w(filtered)], push: push(first, first + pixels),
-      });
+    const fwd: AddForward = (label, first, pixels, seen) => {
+      const launch = forward(pixels); // of a coarse level: with fewer pixels perhaps of another build
+      const weights = packed && isPacked(launch) ? r(packed) : layerWeights;
+      ctx.node({ label, kernel: 'kpn/fwd', ...launch, uses: [...pictures, r(seen), weights, w(act), w(out), w(filtered)], push: push(first, first + pixels) });
+    };
     const pass: Combining = { filtered, coarse, combined, diff, output: ctx.output('output') };
     const cascade: Cascade = {
       node, model: m, geometry: g, variant, byBlocks: this.risesByBlocks(ctx), limits: ctx.device.limits, buffer: (name, bytes) => ctx.buffer(name, bytes), geo, noise, ref, mip, guide, pass, gradient,
