@@ -32,11 +32,12 @@ const converts = (() => {
 /** Where matrices convert, also on a driver for the CPU: for what is planned and not run. */
 export const onConverting: jest.It = converts ? test : test.skip;
 
+const buildsConverting = converts && device.type !== 'cpu';
 /** What is built with VK_NV_cooperative_matrix2's conversions, on GPUs alone. */
-export const onConversions: jest.It = converts && device.type !== 'cpu' ? test : test.skip;
+export const onConversions: jest.It = buildsConverting ? test : test.skip;
 
-/** A path in the build whose activations are the same to the bit whichever of them are kept: on devices with conversions khr without them. */
-export const keepingPath = (path: string): string => (path === 'khr' && converts ? 'khr without conversions' : path);
+/** A path in the build whose activations are the same to the bit whichever of them are kept: on GPUs with conversions khr without them. */
+export const keepingPath = (path: string): string => (path === 'khr' && buildsConverting ? 'khr without conversions' : path);
 export const KEEPING_PATHS: readonly string[] = MATRIX_PATHS.map(keepingPath);
 
 /** With the plain path as other types of device have it, those that sum in f16 for devices which can't otherwise, and the one without conversions for devices which have none, where this one has both. */
