@@ -28,7 +28,7 @@ const uint MS = PIXELS / TILE_M, KS = WIDTH / TILE_K; // tiles
 #define SLAB_PIXELS PIXELS
 #endif
 shared uvec4 slab[SUBGROUPS * SLAB_PIXELS * PITCH];
-#if !defined(RESIDENT) || defined(STAGES)
+#if !defined(RESIDENT) || (defined(FUSED) && !defined(ANEW)) // they are staged
 shared uvec4 stage[WIDTH * COLUMN_PITCH]; // no less than STAGE_ROWS * PITCH
 #endif
 
@@ -105,6 +105,12 @@ ACTIVATION(float16_t)
 
 #include "common/packed.glsl"
 
+// A sum rounded, in pairs from here on, and then activated.
+#define ACTIVATE_ROUNDED(rounded, sum) \
+  HalfAccumulator rounded; \
+  sumHalf(rounded, sum); \
+  UNROLL for (uint i = 0; i < rounded.length(); ++i) rounded[i] = activated(rounded[i]);
+
 const uint SOME = MS > 2 ? 2 : MS; // rows of tiles that sums are held for at a time: more are no faster, and need more registers
 const uint SLAB_MS = SLAB_PIXELS / TILE_M;
 MatrixA resident[MS * KS];
@@ -147,9 +153,7 @@ void residentLayer(uint layer) {
     UNROLL for (uint n = 0; n < KS; ++n) {
       RESIDENT_PRODUCT(sum, layer, first, n)
       UNROLL for (uint m = 0; m < SOME; ++m) {
-        HalfAccumulator rounded; // in pairs from here on
-        sumHalf(rounded, sum[m]);
-        UNROLL for (uint i = 0; i < rounded.length(); ++i) rounded[i] = activated(rounded[i]);
+        ACTIVATE_ROUNDED(rounded, sum[m])
         next[m * KS + n] = MatrixA(rounded);
       }
     }

@@ -116,9 +116,7 @@ void makeAnew(uint l) {
   UNROLL for (uint n = 0; n < COLS; ++n) {
     PRODUCT(sum, MS, given[(l * MS + m) * KS + k], KS, matrixLoad(b, matrices, (l * WIDTH + n * TILE_N) * PITCH + k * TILE_K / 8, PITCH, COLUMNS))
     UNROLL for (uint m = 0; m < MS; ++m) {
-      HalfAccumulator rounded; // before the activation, as in the forward pass (panel_coop.glsl)
-      sumHalf(rounded, sum[m]);
-      UNROLL for (uint i = 0; i < rounded.length(); ++i) rounded[i] = activated(rounded[i]);
+      ACTIVATE_ROUNDED(rounded, sum[m]) // as in the forward pass (panel_coop.glsl)
       given[((l + 1) * MS + m) * KS + n] = MatrixA(rounded);
     }
   }
@@ -231,9 +229,7 @@ void remake() {
     PRODUCT(sum, MS, given[m * KS + k], KS, matrixLoad(b, stage, n * TILE_N * PITCH + k * TILE_K / 8, PITCH, COLUMNS))
     UNROLL for (uint m = 0; m < MS; ++m) {
 #ifdef RESIDENT
-      HalfAccumulator made; // rounded before the activation, as in the forward pass (panel_coop.glsl)
-      sumHalf(made, sum[m]);
-      UNROLL for (uint i = 0; i < made.length(); ++i) made[i] = activated(made[i]);
+      ACTIVATE_ROUNDED(made, sum[m]) // as in the forward pass (panel_coop.glsl)
 #else
       UNROLL for (uint i = 0; i < sum[m].length(); ++i) sum[m][i] = activated(sum[m][i]);
       HalfAccumulator made = HalfAccumulator(sum[m]);

@@ -46,9 +46,6 @@ layout(set = 0, binding = 10) writeonly buffer DAct { WORD dAct[]; };        // 
 #endif
 
 #define PANEL_GATES act
-#ifdef RESIDENT
-#define STAGES
-#endif
 #include "common/panel.glsl"
 #define DEDI(part, p) dEdIpost[(part) * geo.pixels + (p)].rgb
 #define PUT_DK(i, v) panelPut4(i, v)

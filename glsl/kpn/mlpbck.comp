@@ -43,9 +43,6 @@ layout(set = 0, binding = 3) buffer DAct { WORD dAct[]; };                  // (
 
 #ifndef ANEW
 #define PANEL_GATES act
-#ifdef RESIDENT
-#define STAGES
-#endif
 #endif
 #include "common/panel.glsl"
 #include "kpn/mlp.glsl"

@@ -2,12 +2,11 @@
 import { useDevice } from '../unit/gpu-harness.js';
 import type { Device } from '../../ts/gpu/types.js';
 import { outputsOf, PRESETS, weightCount, type ModelSpec } from '../../ts/model/spec.js';
-import { specOf } from '../../ts/modules/kpn/options.js';
-import { isPacked, packLaunch } from '../../ts/modules/kpn/path.js';
+import { isPacked } from '../../ts/modules/kpn/path.js';
 import { random, toHalf } from '../reference/index.js';
 import { caseOf } from './batch.js';
-import { nodesOf, poison, runKernel } from './harness.js';
-import { layerPath } from './mlp-harness.js';
+import { nodesOf, poison } from './harness.js';
+import { layerPath, packed } from './mlp-harness.js';
 import { onConverting, PATHS } from './paths.js';
 import { bytesOf, values } from './step-run.js';
 
@@ -22,10 +21,7 @@ describe("variant 'khr'", () => {
     const { n, k } = path.tile;
     const count = weightCount(m), used = layers * width ** 2 + outputsOf(m) * width;
     const pack = async (weights: Float64Array): Promise<Float64Array> => {
-      const bytes = 2 * count;
-      const uses = [{ name: 'weights', access: 'r', bytes }, { name: 'packed', access: 'w', bytes }] as const;
-      const dispatch = { kernel: 'kpn/pack', ...packLaunch(path, gpu.device.info, specOf(m, 64), count), uses: [...uses] };
-      const all = (await runKernel(gpu.device, dispatch, new Map([['weights', bytesOf(weights, 'f16')]]))).get('packed')!;
+      const all = await packed(gpu.device, m, 'khr', bytesOf(weights, 'f16'));
       expect(all.subarray(2 * used)).toEqual(poison(2 * (count - used))); // rows past the outputs are none
       return values(all, 'f16', 0, used);
     };
@@ -39,8 +35,8 @@ describe("variant 'khr'", () => {
     const next = random(width + layers);
     const weights = Float64Array.from({ length: count }, () => toHalf(2 * next() - 1));
     const at = new Map(first.map((element, j) => [element, j]));
-    const packed = await pack(weights);
-    const wrong = Array.from({ length: used }, (_, i) => i).filter((i) => packed[tileOf(i) * n * k + at.get(inTile(i))!] !== weights[i]);
+    const got = await pack(weights);
+    const wrong = Array.from({ length: used }, (_, i) => i).filter((i) => got[tileOf(i) * n * k + at.get(inTile(i))!] !== weights[i]);
     expect(wrong).toEqual([]);
   });
 });

@@ -52,12 +52,11 @@ export function mlpDispatch(device: Device, c: MlpCase, path: string, kernel: st
 /** runKernel of a dispatch of mlpDispatch's; where it takes weights as kpn/pack leaves them, of what that makes of them. */
 export async function runLayers(device: Device, c: MlpCase, path: string, dispatch: Dispatch, contents: Snapshot): Promise<Snapshot> {
   if (!isPacked({ variant: dispatch.variant ?? '' })) return runKernel(device, dispatch, contents);
-  return runKernel(device, dispatch, new Map([...contents, ['weights', await packed(device, c, path, contents.get('weights')!)]]));
+  return runKernel(device, dispatch, new Map([...contents, ['weights', await packed(device, modelOf(c), path, contents.get('weights')!)]]));
 }
 
 /** What kpn/pack makes of weights. */
-export async function packed(device: Device, c: MlpCase, path: string, weights: Uint8Array): Promise<Uint8Array> {
-  const m = modelOf(c);
+export async function packed(device: Device, m: ModelSpec, path: string, weights: Uint8Array): Promise<Uint8Array> {
   const bytes = weights.byteLength;
   const dispatch = { kernel: 'kpn/pack', ...packLaunch(layerPath(device, path), device.info, specOf(m, 64), weightCount(m)), uses: [{ name: 'weights', access: 'r', bytes }, { name: 'packed', access: 'w', bytes }] satisfies Use[] };
   return (await runKernel(device, dispatch, new Map([['weights', weights]]))).get('packed')!;

@@ -8,7 +8,7 @@ import { loadSpirv, type BindingKind, type BufferView, type Device, type GpuBuff
 import { PRESETS, weightCount, type ModelSpec } from '../model/spec.js';
 import { geometryOf } from '../modules/kpn/geometry.js';
 import { specOf } from '../modules/kpn/options.js';
-import { batchLaunch, forwardLaunch, fusedLaunch, gradientLaunch, isPacked, packLaunch, panelLaunch, slotsOf, type GradientLaunch, type Launch, type LayerPath } from '../modules/kpn/path.js';
+import { batchLaunch, forwardLaunch, fusedLaunch, gradientLaunch, isPacked, packLaunch, panelLaunch, residentLaunch, slotsOf, type GradientLaunch, type Launch, type LayerPath } from '../modules/kpn/path.js';
 import { initialState, STATE_BYTES, SUM_WEIGHTS } from '../modules/kpn-t/state.js';
 import { compare, type Bounds, type Deviation, type Network, type Verdict } from './network.js';
 
@@ -99,35 +99,36 @@ export class MlpBatch {
     const halfSums = path.name !== 'plain' && path.tile.halfSums === true;
     const packed = device.buffer('packed', 2 * weightCount(m));
     const pack = (): Op => this.dispatch('kpn/pack', packLaunch(path, device.info, spec, weightCount(m)), [weights, packed]);
+    const packing = (launch: Launch): Program | undefined => (isPacked(launch) ? device.program([pack()], 'packing') : undefined);
+    const of = [path, device.info, spec, m.width, pixels, MANY] as const;
     if (!train) {
-      const launch = batchLaunch(path, device.info, spec, m.width, pixels, MANY);
-      const first = isPacked(launch) ? device.program([pack()], 'packing') : undefined; // once, as weights are loaded once
-      const program = device.program([this.dispatch('kpn/mlp', { ...launch, variant: `infer.${launch.variant}` }, [this.geometry, first ? packed : weights, this.act, this.out])], 'inference');
+      const launch = inferring(batchLaunch(...of));
+      const first = packing(launch); // once, as weights are loaded once
+      const program = device.program([this.dispatch('kpn/mlp', launch, [this.geometry, first ? packed : weights, this.act, this.out])], 'inference');
       return new MlpRun(this.network, pixels, program, ['mlp'], { K: this.out }, [weights, packed], halfSums, undefined, first);
     }
     const t = this.training!;
     const gradients = gradientsOf(path, device, m, pixels);
     const fused = gradients.dK !== undefined;
     const kept = gradients.kept ?? 'all';
-    const forward = forwardLaunch(path, device.info, spec, m.width, pixels, MANY, kept);
-    const layers = kept === 'anew' ? { ...forward, variant: forward.variant.replace('anew.', 'infer.') } : forward;
+    const layers = kept === 'anew' ? inferring(residentLaunch(...of)) : forwardLaunch(...of, kept);
     const part = device.buffer('parts', 4 * gradients.parts * weightCount(m));
     const groups = sumGroups(m);
     const barrier: Op = { op: 'barrier' };
-    const packs = isPacked(layers);
+    const first = packing(layers);
     const program = device.program([
-      this.dispatch('kpn/mlp', layers, [this.geometry, packs ? packed : weights, this.act, this.out]),
+      this.dispatch('kpn/mlp', layers, [this.geometry, first ? packed : weights, this.act, this.out]),
       barrier,
       ...(fused
         ? [this.dispatch('kpn/mlpbck', gradients, [this.geometry, weights, this.act, t.dK, part])]
-        : [this.dispatch('kpn/mlpbck', panelLaunch(path, device.info, spec, m.width, pixels, MANY, 'back'), [this.geometry, weights, this.act, t.dAct]), barrier, this.dispatch('kpn/mulw', gradients, [this.geometry, this.act, t.dAct, part])]),
+        : [this.dispatch('kpn/mlpbck', panelLaunch(...of, 'back'), [this.geometry, weights, this.act, t.dAct]), barrier, this.dispatch('kpn/mulw', gradients, [this.geometry, this.act, t.dAct, part])]),
       barrier,
       this.dispatch('kpn/sum', { variant: 'apart', spec: { ...spec, 0: 256 }, groups: [groups, 1, 1] }, [this.geometry, t.state, part, t.none, t.dEdw, t.norms],
         new Uint8Array(Uint32Array.of(gradients.parts, groups, 1).buffer)),
-      ...(packs ? [pack()] : []), // for the next time, beside other small work as in a step
+      ...(first ? [pack()] : []), // for the next time, beside other small work as in a step
     ], 'forward and backward');
-    const names = ['mlp', '', 'mlpbck', '', ...(fused ? [] : ['mulw', '']), 'sum', ...(packs ? ['pack'] : [])];
-    return new MlpRun(this.network, pixels, program, names, { K: this.out, gradient: t.dEdw }, [weights, packed, part], halfSums, fused ? slotsOf(m.layers, kept) : undefined, packs ? device.program([pack()], 'packing') : undefined);
+    const names = ['mlp', '', 'mlpbck', '', ...(fused ? [] : ['mulw', '']), 'sum', ...(first ? ['pack'] : [])];
+    return new MlpRun(this.network, pixels, program, names, { K: this.out, gradient: t.dEdw }, [weights, packed, part], halfSums, fused ? slotsOf(m.layers, kept) : undefined, first);
   }
 
   destroy(): void {
@@ -197,6 +198,9 @@ const sumGroups = (m: ModelSpec): number => weightCount(m) / SUM_WEIGHTS;
 const halves = (values: Float32Array): Uint16Array => toHalf(values).data;
 
 const specFor = (device: Device, m: ModelSpec): Launch['spec'] => specOf(m, device.info.type === 'cpu' ? 256 : 64);
+
+/** mlp's launch where nothing is kept of the layers. */
+const inferring = (launch: Launch): Launch => ({ ...launch, variant: `infer.${launch.variant}` });
 
 /** What makes the parts of dE/dw: the pass back itself where it can, else mulw after it. */
 function gradientsOf(path: LayerPath, device: Device, m: ModelSpec, pixels: number): GradientLaunch {

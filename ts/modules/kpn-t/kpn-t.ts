@@ -9,9 +9,9 @@ import { initialWeights } from '../../model/init.js';
 import { outputsOf, parseWeightsText, partsOf, weightCount, weightsText, type ModelSpec } from '../../model/spec.js';
 import { checkF16Range } from '../f16-range.js';
 import { geometryOf, type Geometry } from '../kpn/geometry.js';
-import { addCombining, addPyramid, ceilDiv, needsDown, nodeAdder, push, r, rw, w, type AddForward, type Combining, type Use } from '../kpn/nodes.js';
+import { addCombining, addPacking, addPyramid, ceilDiv, needsDown, nodeAdder, push, r, rw, w, type AddForward, type Combining, type Use } from '../kpn/nodes.js';
 import { modelFromParams, modelParams, specOf } from '../kpn/options.js';
-import { choosePath, forwardLaunch, fusedLaunch, gradientLaunch, isPacked, packLaunch, panelLaunch, slotsOf, type GradientLaunch, type KeptActivations, type Launch, type LayerPath } from '../kpn/path.js';
+import { choosePath, forwardLaunch, fusedLaunch, gradientLaunch, isPacked, panelLaunch, slotsOf, type GradientLaunch, type KeptActivations, type Launch, type LayerPath } from '../kpn/path.js';
 import { addFalling, addRising, whyNotByBlocks, type Cascade } from './cascade.js';
 import { addDifferences, DEFAULT_STEP, SETTLING_FRAMES, targetsOf } from './deriv.js';
 import { pictureShapes, Pictures } from './present.js';
@@ -185,8 +185,7 @@ export class KpnT implements ModuleInstance {
 
     // Forward. Packing goes on beside the pyramid.
     const forward = (pixels: number): Launch => forwardLaunch(path, ctx.device, spec, m.width, pixels, ctx.frames, kept);
-    const packed = isPacked(forward(g.pixels)) ? ctx.buffer('packed', 2 * count) : undefined;
-    if (packed) ctx.node({ label: 'pack', kernel: 'kpn/pack', ...packLaunch(path, ctx.device, spec, count), uses: [r(k.weights), w(packed)] });
+    const packed = isPacked(forward(g.pixels)) ? addPacking(ctx, path, spec, count, k.weights) : undefined;
     addPyramid(node, m, g, variant, geo, input, mip, image);
     const pictures = [geo, r(noise), r(image), r(mip)];
     const fwd: AddForward = (label, first, pixels, seen) => {

@@ -3,9 +3,9 @@
 
 import type { BuildContext, NodeDesc, PlanBuffer, PortShape } from '../../graph/types.js';
 import { partsOf, weightCount, type ModelSpec } from '../../model/spec.js';
-import { needsDown, nodeAdder, push, r, w, type Use } from './nodes.js';
+import { addPacking, needsDown, nodeAdder, push, r, w, type Use } from './nodes.js';
 import { specOf } from './options.js';
-import { choosePath, denoiseLaunch, inferenceLaunch, isPacked, packLaunch, pixelsPerGroup, runsOf, type Launch } from './path.js';
+import { choosePath, denoiseLaunch, inferenceLaunch, isPacked, pixelsPerGroup, runsOf, type Launch } from './path.js';
 import type { WindowLevel } from './window.js';
 
 /** What a run of inference reads and writes; pictures (tile, y, x), rgba. */
@@ -49,11 +49,7 @@ export function prepareInference(ctx: BuildContext, m: ModelSpec, shape: PortSha
   const width = pixels < 128 ? Math.min(8, pixels) : 16;
   const made = { ctx, m, spec, layers, tileSize: [width, pixels / width], tiles: shape.count, single: shape.format === 'f32' ? 1 : 0 } as const;
   const count = weightCount(m);
-  if (isPacked(layers)) {
-    const packed = ctx.buffer('packed', 2 * count);
-    ctx.node({ label: 'pack', kernel: 'kpn/pack', ...packLaunch(path, device, spec, count), uses: [r(weights), w(packed)] });
-    return { ...made, weights: packed };
-  }
+  if (isPacked(layers)) return { ...made, weights: addPacking(ctx, path, spec, count, weights) };
   if (path.name !== 'plain') return { ...made, weights };
   const rounded = ctx.buffer('rounded', 4 * count);
   nodeAdder(ctx, spec)('expand', 'expand', undefined, count / 2, [r(weights), w(rounded)], push(count / 2));

@@ -4,6 +4,7 @@
 import type { BuildContext, NodeDesc, PlanBuffer } from '../../graph/types.js';
 import type { ModelSpec } from '../../model/spec.js';
 import { MIP_DEPTH, type Geometry } from './geometry.js';
+import { packLaunch, type Launch, type LayerPath } from './path.js';
 
 export type Use = NodeDesc['uses'][number];
 export const r = (buffer: PlanBuffer): Use => ({ buffer, access: 'r' });
@@ -33,6 +34,13 @@ export function nodeAdder(ctx: BuildContext, spec: NonNullable<NodeDesc['spec']>
       label, kernel: `kpn/${kernel}`, variant, uses, push: pushed,
       ...(typeof invocations === 'number' ? { spec, groups: [ceilDiv(invocations, local), 1, 1] } : { spec: { ...spec, 0: invocations.local }, groups: invocations.groups }),
     });
+}
+
+/** `count` f16 weights as matrices hold them: what builds read of which isPacked is true. */
+export function addPacking(ctx: BuildContext, path: LayerPath, spec: Launch['spec'], count: number, weights: PlanBuffer): PlanBuffer {
+  const packed = ctx.buffer('packed', 2 * count);
+  ctx.node({ label: 'pack', kernel: 'kpn/pack', ...packLaunch(path, ctx.device, spec, count), uses: [r(weights), w(packed)] });
+  return packed;
 }
 
 /** Whether levels are combined through down(I), which a single level has none of. */
