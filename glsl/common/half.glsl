@@ -18,7 +18,7 @@ float roundToHalf(float v) {
   return uintBitsToFloat((floatBitsToUint(rounded) & 0x7fffffffu) | (bits & 0x80000000u));
 }
 
-#if defined(PATH_KHR) || defined(PATH_NV)
+#ifdef F16_TYPES
 // Where there are numbers of 16 bits, the conversion to them: one instruction, which rounds to nearest.
 uint packHalf(vec2 v) { return packFloat2x16(f16vec2(v)); }
 #else

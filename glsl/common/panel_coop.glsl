@@ -19,7 +19,11 @@ layout(constant_id = 23) const uint PIXELS = 32;     // of a subgroup: a multipl
 layout(constant_id = 24) const uint STAGE_ROWS = 32; // outputs whose weights are in shared memory at a time: a multiple of TILE_N and 8
 
 const uint WORDS = WIDTH / 8;  // of 8 channels: how panels and weights are moved
+#if defined(ANEW) && defined(FUSED)
+const uint PITCH = 4 * WORDS + 1; // four panels side by side (panel_anew.glsl)
+#else
 const uint PITCH = WORDS + 1;  // of a row in shared memory: rows that are used together lie in different banks
+#endif
 const uint TURNS = PIXELS > SUBGROUP ? PIXELS / SUBGROUP : 1; // pixels an invocation puts and gets, one after the other
 const uint COLUMN_PITCH = STAGE_ROWS / 8 + 1;  // of a row where only STAGE_ROWS columns are staged
 const uint MS = PIXELS / TILE_M, KS = WIDTH / TILE_K; // tiles

@@ -14,8 +14,7 @@
 //
 // -DSPARSE: a layer whose G the forward pass has not kept makes it anew, each subgroup for its own pixels, of what that layer was made of, which is kept.
 //   -DRESIDENT: as forward passes of that build do, by the same roundings; and D stays in registers as the next operand.
-// -DANEW (and -DRESIDENT): each subgroup makes all G anew of x and keeps them in registers, as it does D; the weights of all layers are in shared memory for all batches.
-// In place of panelFill the includer defines LOAD_X(at) and LOAD_DK(at), words of x (pixel, W) and dE/dK (pixel, OUTPUTS); what they read should be volatile.
+// Where all of them are made anew: panel_anew.glsl.
 
 layout(constant_id = 17) const uint RUNS = 1; // batches of pixels a workgroup
 
@@ -80,85 +79,6 @@ void chooseTiles() {
   UNROLL for (uint m = 0; m < MS; ++m) \
     UNROLL for (uint n = 0; n < COLS; ++n) delta[m * KS + n] = MatrixA(next[m * COLS + n]);
 
-#ifdef ANEW
-shared uvec4 matrices[(LAYERS * WIDTH + OUTPUTS) * PITCH]; // (layer, out, in)
-MatrixA given[(LAYERS + 1) * MS * KS];                     // x, A_0 ..
-MatrixA delta[MS * KS];                                    // D
-
-// What an invocation moves of its subgroup's pixels is read from memory a batch ahead.
-const uint OUT_WORDS = OUTPUTS / 8;
-uvec4 aheadX[(PIXELS * WORDS + SUBGROUP - 1) / SUBGROUP], aheadDK[(PIXELS * OUT_WORDS + SUBGROUP - 1) / SUBGROUP];
-
-#define EACH_AHEAD(ahead, words, body) \
-  UNROLL for (uint k = 0; k < ahead.length(); ++k) { \
-    uint i = min(k * SUBGROUP + gl_SubgroupInvocationID, PIXELS * (words) - 1), word = i % (words); \
-    uint p = firstPixel() + i / (words), at = slabBase() + i / (words) * PITCH + word; \
-    body \
-  }
-
-void readAhead() {
-  EACH_AHEAD(aheadX, WORDS, aheadX[k] = LOAD_X(min(p, geo.pixels - 1) * WORDS + word);)
-  EACH_AHEAD(aheadDK, OUT_WORDS, aheadDK[k] = p < geo.pixels ? LOAD_DK(p * OUT_WORDS + word) : uvec4(0);)
-}
-
-void placeAhead() {
-  EACH_AHEAD(aheadX, WORDS, inputs[at] = aheadX[k];)
-  EACH_AHEAD(aheadDK, OUT_WORDS, slab[at] = aheadDK[k];)
-  subgroupBarrier();
-  LOAD_ROWS(given, inputs, KS)
-  LOAD_ROWS(delta, slab, OUTPUTS / TILE_K)
-  subgroupBarrier();
-}
-
-// `l`, here and below: a constant, so that matrices are in registers.
-void makeAnew(uint l) {
-  if (l >= LAYERS) return;
-  UNROLL for (uint n = 0; n < COLS; ++n) {
-    PRODUCT(sum, MS, given[(l * MS + m) * KS + k], KS, matrixLoad(b, matrices, (l * WIDTH + n * TILE_N) * PITCH + k * TILE_K / 8, PITCH, COLUMNS))
-    UNROLL for (uint m = 0; m < MS; ++m) {
-      ACTIVATE_ROUNDED(rounded, sum[m]) // as in the forward pass (panel_coop.glsl)
-      given[((l + 1) * MS + m) * KS + n] = MatrixA(rounded);
-    }
-  }
-}
-
-void layerBack(uint l) {
-  UNROLL for (uint m = 0; m < MS; ++m)
-    UNROLL for (uint k = 0; k < KS; ++k) matrixStore(given[(l * MS + m) * KS + k], inputs, slabBase() + m * TILE_M * PITCH + k * TILE_K / 8, PITCH);
-  barrier();
-  HalfAccumulator next[MS * COLS];
-  if (l > 0) {
-    UNROLL for (uint n = 0; n < COLS; ++n) {
-      PRODUCT(sum, MS, delta[m * KS + k], (l == LAYERS ? OUTPUTS : WIDTH) / TILE_K, matrixLoad(b, matrices, (l * WIDTH + k * TILE_K) * PITCH + n * TILE_N / 8, PITCH, ROWS))
-      GATED(next, sum, n)
-    }
-    KEEP_DELTA(next)
-  }
-  addUp(l);
-  barrier();
-  if (l > 0) PLACE_DELTA(next)
-}
-
-#define LAYER_BACK(k) if (k <= LAYERS) layerBack(LAYERS - k);
-
-void panelGradient() {
-  UNROLL for (uint i = 0; i < (LAYERS + 1) * PER; ++i) dw[i] = Accumulator(0.0);
-  chooseTiles();
-  panelBlock = gl_WorkGroupID.x * RUNS;
-  readAhead();
-  for (uint i = gl_LocalInvocationIndex; i < (LAYERS * WIDTH + OUTPUTS) * WORDS; i += THREADS) matrices[i / WORDS * PITCH + i % WORDS] = weights[i];
-  barrier();
-  for (uint run = 0; run < RUNS; ++run) {
-    if (panelBlock * BATCH >= geo.pixels) break;
-    placeAhead();
-    ++panelBlock;
-    readAhead();
-    makeAnew(0); makeAnew(1); makeAnew(2); makeAnew(3); makeAnew(4); makeAnew(5); makeAnew(6); makeAnew(7);
-    LAYER_BACK(0) LAYER_BACK(1) LAYER_BACK(2) LAYER_BACK(3) LAYER_BACK(4) LAYER_BACK(5) LAYER_BACK(6) LAYER_BACK(7) LAYER_BACK(8)
-  }
-  storeSums();
-}
-#else
 const uint GATE_WORDS = (BATCH * WORDS + THREADS - 1) / THREADS;  // an invocation moves
 const uint WEIGHT_WORDS = (WIDTH * WORDS + THREADS - 1) / THREADS;
 
@@ -312,4 +232,3 @@ void panelGradient() {
   }
   storeSums();
 }
-#endif

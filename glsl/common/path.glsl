@@ -26,7 +26,11 @@
 #define WORD QUAD
 #define WORD_CHANNELS 4
 #define UNROLL [[unroll]]
+#ifdef F16_TYPES // numbers of 16 bits all the same, which devices with matrices have
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#endif
 #else
+#define F16_TYPES
 #define WEIGHT uvec4
 #define WORD uvec4
 #define WORD_CHANNELS 8

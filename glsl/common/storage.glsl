@@ -19,7 +19,7 @@ QUAD packStored(vec4 v) { return packRounded4(v); }
 #endif
 
 // What a number becomes by being stored.
-#if defined(F32) || defined(PATH_KHR) || defined(PATH_NV)
+#if defined(F32) || defined(F16_TYPES)
 vec4 stored(vec4 v) { return unpackQuad(packQuad(v)); }
 #else
 vec4 stored(vec4 v) { return PACK_ROUNDS ? unpackQuad(packQuad(v)) : roundToHalf4(v); }

@@ -1,6 +1,6 @@
 // bck: from dE/dO of every pixel through apply and the layers to dE/dK and dE/dA (SPEC 2: dup's pointwise part, dapply, bck).
 // What is stored is scaled against underflow in f16 by the state's scale. -DFUSED: and dE/dw, in place of mulw; dE/dA is not stored.
-// -DONLY_DK: dE/dK alone, for mlpbck.
+// -DONLY_DK: dE/dK alone, for mlpbck, where there are matrices: eight channels at a time.
 //! variant plain -DPATH_PLAIN=1
 //! variant plain.wide -DPATH_PLAIN=1 -DWIDE=1
 //! variant plain.rolled -DPATH_PLAIN=1 -DROLLED=1
@@ -11,7 +11,7 @@
 //! variant khr.half.rolled -DPATH_KHR=1 -DROLLED=1 -DHALF_SUMS=1 vulkan1.3
 //! variant nv -DPATH_NV=1 vulkan1.3
 //! variant nv.half -DPATH_NV=1 -DHALF_SUMS=1 vulkan1.3
-//! variant dK -DPATH_PLAIN=1 -DONLY_DK=1
+//! variant dK -DPATH_PLAIN=1 -DONLY_DK=1 -DF16_TYPES=1
 //! variant fused.khr -DPATH_KHR=1 -DFUSED=1 vulkan1.3
 //! variant fused.khr.rolled -DPATH_KHR=1 -DROLLED=1 -DFUSED=1 vulkan1.3
 //! variant fused.nv -DPATH_NV=1 -DFUSED=1 vulkan1.3
@@ -33,7 +33,12 @@ layout(set = 0, binding = 1) readonly buffer StateBuffer { State state; };
 layout(set = 0, binding = 2) readonly buffer Image { QUAD imageQuad[]; };    // (pixel): what the kernel was applied to
 layout(set = 0, binding = 3) readonly buffer Weights { WEIGHT weights[]; };  // (layer, out, in)
 layout(set = 0, binding = 4) readonly buffer Act { WORD act[]; };            // (slot, pixel, W): x, A
+#ifdef ONLY_DK
+layout(set = 0, binding = 5) readonly buffer Out { uvec4 outWords[]; };      // (pixel, OUTPUTS): K
+#define K_QUAD(p, i) ((i) % 2 == 0 ? outWords[(p) * (OUTPUTS / 8) + (i) / 2].xy : outWords[(p) * (OUTPUTS / 8) + (i) / 2].zw)
+#else
 layout(set = 0, binding = 5) readonly buffer Out { QUAD outQuad[]; };        // (pixel, OUTPUTS): K
+#endif
 layout(set = 0, binding = 6) readonly buffer Filtered { vec4 filtered[]; };  // (part, pixel): I.rgb, I.a
 layout(set = 0, binding = 7) readonly buffer Diff { vec4 diff[]; };          // (part, pixel): dO/dI.a
 layout(set = 0, binding = 8) readonly buffer Gradient { vec4 gradient[]; };  // (pixel): dE/dO
@@ -41,21 +46,29 @@ layout(set = 0, binding = 9) readonly buffer Post { vec4 dEdIpost[]; };      // 
 #ifdef FUSED
 #define PANEL_BLOCKS
 layout(set = 0, binding = 10) writeonly buffer Part { float part[]; };       // (part, layer, out, in): dE/dw, scaled
+#elif defined(ONLY_DK)
+layout(set = 0, binding = 10) writeonly buffer DK { uvec4 dK[]; };           // (pixel, OUTPUTS): dE/dK, scaled
 #else
 layout(set = 0, binding = 10) writeonly buffer DAct { WORD dAct[]; };        // (layer, pixel, W): dE/dA; then (pixel, OUTPUTS): dE/dK; scaled
 #endif
 
+#define DEDI(part, p) dEdIpost[(part) * geo.pixels + (p)].rgb
+#ifdef ONLY_DK
+QUAD made[OUTPUTS / 4];
+#define PUT_DK(i, v) made[i] = packQuad(v)
+#else
 #define PANEL_GATES act
 #include "common/panel.glsl"
-#define DEDI(part, p) dEdIpost[(part) * geo.pixels + (p)].rgb
 #define PUT_DK(i, v) panelPut4(i, v)
+#endif
 #include "kpn/kernel_gradient.glsl"
 
 #ifdef ONLY_DK
-#define STORE_DK(at, word) dAct[at] = word
 void main() {
-  putKernelGradient(panelSelect(0));
-  PANEL_KEEP(STORE_DK, 0, OUTPUTS)
+  uint p = gl_GlobalInvocationID.x;
+  if (p >= geo.pixels) return;
+  putKernelGradient(p);
+  UNROLL for (uint i = 0; i < OUTPUTS / 8; ++i) dK[p * (OUTPUTS / 8) + i] = uvec4(made[2 * i], made[2 * i + 1]);
 }
 #elif defined(FUSED)
 void panelFill() {

@@ -1,5 +1,5 @@
 // Which activations the forward pass leaves for the way back, and where: all of them, or, with -DSPARSE, x and every second one from the last
-// A down, or, with -DANEW, x alone; the way back (common/panel_gradient.glsl) makes the others of these. Counted from x: 0, then A_0 as 1, to A_{H-1} as H.
+// A down, or, with -DANEW, x alone; the way back (common/panel_gradient.glsl, panel_anew.glsl) makes the others of these. Counted from x: 0, then A_0 as 1, to A_{H-1} as H.
 #ifndef VKPN_KEPT
 #define VKPN_KEPT
 

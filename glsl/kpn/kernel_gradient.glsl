@@ -1,10 +1,14 @@
 // From dE/dO of a pixel through apply to dE/dK (SPEC 2: dup's pointwise part, dapply), scaled against underflow in f16 by the state's scale.
-// The includer declares state, imageQuad, outQuad, filtered, diff and gradient, and defines DEDI(part, p), dE/dI.rgb under postdiff, and PUT_DK(i, v), which
-// takes four channels.
+// The includer declares state, imageQuad, outQuad (or defines K_QUAD(p, i), four channels of K), filtered, diff and gradient, and defines DEDI(part, p), dE/dI.rgb under
+// postdiff, and PUT_DK(i, v), which takes four channels.
 #ifndef VKPN_KERNEL_GRADIENT
 #define VKPN_KERNEL_GRADIENT
 
 #include "kpn/kernel.glsl"
+
+#ifndef K_QUAD
+#define K_QUAD(p, i) outQuad[(p) * (OUTPUTS / 4) + (i)]
+#endif
 
 // Of pixel p.
 void putKernelGradient(uint p) {
@@ -20,7 +24,7 @@ void putKernelGradient(uint p) {
     vec3 d = diff[part * geo.pixels + p].rgb;
     if (g == vec3(0)) d = vec3(0); // a gradient of 0 stays 0, whatever it meets: under postdiff others' gradients may reach this I
     dI[part] = COMBINE == POSTDIFF ? DEDI(part, p) : coarsest ? g : I.a * g;
-#define OUT_QUAD(i) unpackQuad(outQuad[p * (OUTPUTS / 4) + (i)])
+#define OUT_QUAD(i) unpackQuad(K_QUAD(p, i))
     GET_KERNEL(dK[part], part, OUT_QUAD)
     weight[part] = dK[part];
     float total = tapWeights(weight[part].k);

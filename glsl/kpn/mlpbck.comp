@@ -50,10 +50,11 @@ layout(set = 0, binding = 3) buffer DAct { WORD dAct[]; };                  // (
 #ifdef FUSED
 #ifdef ANEW
 #define LOAD_X(at) act[at]
+#include "common/panel_anew.glsl"
 #else
 void panelFill() { PANEL_LOAD(LOAD_DK, 0, OUTPUTS) }
-#endif
 #include "common/panel_gradient.glsl"
+#endif
 void main() { panelGradient(); }
 #else
 

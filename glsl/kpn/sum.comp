@@ -73,9 +73,11 @@ void main() {
   } else {
     uint pixels = geo.level[0].y * geo.level[0].z * geo.tiles;
     uint first = (group - push.weightGroups) * push.lossPixels;
-    for (uint p = first + i; p < min(first + push.lossPixels, pixels); p += 256) {
-      float loss = gradient[p].w;
-      v += loss < 0.0 ? vec2(0, 1) : vec2(loss, 0);
+    uint end = min(first + push.lossPixels, pixels);
+    for (uint p = first + i; p < end; p += AT_ONCE * 256) {
+      float loss[AT_ONCE];
+      [[unroll]] for (uint j = 0; j < AT_ONCE; ++j) loss[j] = p + j * 256 < end ? gradient[p + j * 256].w : 0.0;
+      [[unroll]] for (uint j = 0; j < AT_ONCE; ++j) v += loss[j] < 0.0 ? vec2(0, 1) : vec2(loss[j], 0);
     }
   }
   vec2 total = reduceSum(v);

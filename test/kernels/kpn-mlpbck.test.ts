@@ -98,8 +98,9 @@ describe.each(['relu', 'lrelu', 'none'] as const)('variant fused.sparse.khr.resi
 });
 
 /**
- * All activations made anew of x, in one batch of a workgroup and in several: dE/dw is that of the kernel which is given all, where the same pixels make a part. With relu to the bit;
- * lrelu's slope meets sums that are rounded already (nearby() in kpn-mlp.test.ts), which is far less than one pixel of a batch or one channel left out would be.
+ * All activations made anew of x, in one batch of a workgroup and in several: dE/dw is that of the kernel which is given all, where the same pixels make a part. With relu but for the
+ * order of f32 sums (two halves of a batch are summed apart); lrelu's slope meets sums that are rounded already (nearby() in kpn-mlp.test.ts). Both are far less than one pixel of a
+ * batch or one channel left out would be.
  */
 describe.each(['relu', 'lrelu'] as const)('variant fused.anew.khr: dE/dw of x alone, %s', (act) => {
   onConversions.each([1, 2, 3, 6].flatMap((layers) => [77, 1, 300, 1000].map((pixels) => ({ width: 32, layers, pixels, act }))))('$layers layers, $pixels pixels', async (c) => {
@@ -124,8 +125,7 @@ describe.each(['relu', 'lrelu'] as const)('variant fused.anew.khr: dE/dw of x al
       const [anew, whole] = [await back('anew', x, batches), await back('all', all, batches)];
       const [a, b] = [values(anew, 'f32'), values(whole, 'f32')];
       expect(a.filter((v) => v !== 0).length).toBeGreaterThan(H * W * W / 8); // of one pixel relu leaves a quarter
-      if (act === 'relu') expect(anew).toEqual(whole);
-      else expect(rms(a.map((v, i) => v - b[i]!))).toBeLessThan(2 ** -10 * rms(b));
+      expect(rms(a.map((v, i) => v - b[i]!))).toBeLessThan((act === 'relu' ? 2 ** -20 : 2 ** -10) * rms(b));
     }
   });
 });

@@ -289,13 +289,14 @@ const MOST_ANEW = 6;
 /** Workgroups where a processor has registers for one at a time: as many as an H100 has processors. */
 const PROCESSORS = 132;
 
-/** fusedLaunch where all activations are made anew, in registers: undefined where these are too few, or matrices of sums can't be made operands. */
+/** fusedLaunch where all activations are made anew, in registers (glsl/common/panel_anew.glsl): undefined where these are too few, or matrices of sums can't be made operands. */
 function anewLaunch(tile: TileShape, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number): GradientLaunch | undefined {
   const subgroup = subgroupOf(info);
-  const perGroup = 4;
-  const panel = Math.max(tile.m, subgroup);
+  const perGroup = 8;
+  const panel = Math.max(tile.m, subgroup / 2);
   const batch = perGroup * panel;
-  const bytes = (2 * batch + layers * width + 16) * pitch(width);
+  // D and G of two layers, and all weights but the first layer's, with as many outputs as there may be.
+  const bytes = batch * (8 * width + 16) + 2 * layers * width ** 2 + 16 * tile.n;
   const fits = bytes <= info.limits.maxComputeSharedMemorySize && perGroup * subgroup <= info.limits.maxComputeWorkGroupInvocations;
   if (!staysResident(tile, info) || width !== 32 || layers > MOST_ANEW || !fits) return undefined;
   const { runs, parts } = inParts(pixels, batch, PROCESSORS);
