@@ -7,9 +7,9 @@
 //          | D, l  | G, l  | D, l - 1| G, l - 1|         by the first half of the   by the second half of the
 //          +-------+-------+---------+---------+         subgroups                  subgroups
 //
-// A subgroup has a row of tiles of a layer's dw, so that an operand D serves all of them, and a part of the pixels; the parts are added up in the end.
+// A subgroup has a row of tiles of a layer's dw, so that an operand D serves all of them, and one of SPLIT parts of the pixels; the parts are added up in the end.
 // Included after panel.glsl. Before it the includer declares `part`, a buffer of f32 (part, layer, out, in), and defines LOAD_X(at) and LOAD_DK(at), words of x (pixel, W) and
-// dE/dK (pixel, OUTPUTS); what they read should be volatile. TILE_N = TILE_K; SUBGROUPS: a multiple of 2 WIDTH / TILE_M, which is SPLIT, and of the tiles of a layer.
+// dE/dK (pixel, OUTPUTS); what they read should be volatile. For WIDTH = 32 and tiles of 16x16x16: 4 SPLIT subgroups, two rows of tiles of two layers or four tiles of one.
 
 layout(constant_id = 17) const uint RUNS = 1; // batches of pixels a workgroup
 
