@@ -296,7 +296,7 @@ function anewLaunch(tile: TileShape, info: DeviceInfo, spec: Launch['spec'], wid
   const panel = Math.max(tile.m, subgroup / 2);
   const batch = perGroup * panel;
   // D and G of two layers, and all weights but the first layer's, with as many outputs as there may be.
-  const bytes = batch * (8 * width + 16) + 2 * layers * width ** 2 + 16 * tile.n;
+  const bytes = batch * pitch(4 * width) + tile.n * pitch((layers * width ** 2) / tile.n);
   const fits = bytes <= info.limits.maxComputeSharedMemorySize && perGroup * subgroup <= info.limits.maxComputeWorkGroupInvocations;
   if (!staysResident(tile, info) || width !== 32 || layers > MOST_ANEW || !fits) return undefined;
   const { runs, parts } = inParts(pixels, batch, PROCESSORS);
