@@ -14,6 +14,8 @@ layout(constant_id = 5) const bool RANDOM_TILE = true; // picture, place, flip a
 layout(constant_id = 6) const uint PICTURES = 1;     // in imgi and refi each, one behind the other
 layout(constant_id = 7) const bool PROFILES = false; // each picture has a noise profile of its own
 layout(constant_id = 8) const bool HILITE = false;   // expand highlights, of random tiles with synthetic noise
+layout(constant_id = 9) const uint TILE_WIDTH = 64;  // (constants, so that pixels are found without divisions)
+layout(constant_id = 10) const uint TILE_HEIGHT = 64;
 
 layout(set = 0, binding = 0) readonly buffer Frame { uint frame; };
 layout(set = 0, binding = 1) readonly buffer Imgi { uint imgi[]; };
@@ -24,7 +26,6 @@ layout(set = 0, binding = 5) writeonly buffer Noise { vec2 noiseab[]; };
 layout(set = 0, binding = 6) readonly buffer Profiles { uint profiles[]; }; // (picture): a, b as f32; read with PROFILES alone
 layout(push_constant) uniform Push {
   uint width, height;          // of the pictures
-  uint tileWidth, tileHeight;
   uint tiles;
   uint seed;
   float a, b;                  // the picture's own profile (0, 1, 3) or the fixed one
@@ -57,18 +58,18 @@ float expansion(vec3 rgb, float u) {
 }
 
 void main() {
-  uint i = gl_GlobalInvocationID.x, area = push.tileWidth * push.tileHeight;
+  uint i = gl_GlobalInvocationID.x, area = TILE_WIDTH * TILE_HEIGHT;
   if (i >= area * push.tiles) return;
   uint tile = i / area, r = i - tile * area;
-  uvec2 at = uvec2(r % push.tileWidth, r / push.tileWidth), from = at;
+  uvec2 at = uvec2(r % TILE_WIDTH, r / TILE_WIDTH), from = at;
   float exposure = 1.0, share = 0.0;
   uint picture = 0;
   if (RANDOM_TILE) {
     vec4 u = tileRandom(tile, 0), f = tileRandom(tile, 2);
-    if (f.x < 0.5) from.x = push.tileWidth - 1 - from.x;
-    if (f.y < 0.5) from.y = push.tileHeight - 1 - from.y;
-    from += min(uvec2(u.xy * vec2(push.width - push.tileWidth + 1, push.height - push.tileHeight + 1)),
-                uvec2(push.width - push.tileWidth, push.height - push.tileHeight));
+    if (f.x < 0.5) from.x = TILE_WIDTH - 1 - from.x;
+    if (f.y < 0.5) from.y = TILE_HEIGHT - 1 - from.y;
+    from += min(uvec2(u.xy * vec2(push.width - TILE_WIDTH + 1, push.height - TILE_HEIGHT + 1)),
+                uvec2(push.width - TILE_WIDTH, push.height - TILE_HEIGHT));
     exposure = exp2(push.ev + push.evs * u.z);
     share = f.z;
     picture = min(uint(u.w * float(PICTURES)), PICTURES - 1);

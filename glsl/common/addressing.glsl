@@ -2,13 +2,19 @@
 #ifndef VKPN_ADDRESSING
 #define VKPN_ADDRESSING
 
-// For i within 4 of 0..n-1. Four reflections at most: only n < 4 needs more than one, and n = 1 the clamp.
+// Whether n may be less than 4.
+layout(constant_id = 30) const bool SMALL = true;
+
+// At either end: the lesser of i and its reflection is inside, or the greater.
+int reflect(int i, int n) {
+  i = max(i, ~i);
+  return min(i, 2 * n - 1 - i);
+}
+
+// For i within 4 of 0..n-1. Only n < 4 needs more than one reflection at an end, and n = 1 the clamp.
 int mirror(int i, int n) {
-  i = i < 0 ? -1 - i : i;
-  i = i >= n ? 2 * n - 1 - i : i;
-  i = i < 0 ? -1 - i : i;
-  i = i >= n ? 2 * n - 1 - i : i;
-  return clamp(i, 0, n - 1);
+  i = reflect(i, n);
+  return SMALL ? clamp(reflect(i, n), 0, n - 1) : i;
 }
 
 #endif

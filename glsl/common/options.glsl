@@ -1,4 +1,4 @@
-// Specialisation constants shared by the network's kernels; ids as in ts/modules/kpn/constants.ts.
+// Specialisation constants shared by the network's kernels; ids as in ts/modules/kpn/options.ts.
 #ifndef VKPN_OPTIONS
 #define VKPN_OPTIONS
 

@@ -74,9 +74,12 @@ vec3 guideAt(Pixel q, ivec2 offset) {
 #define ACTIVE(v, at) greaterThan(v, vec4(0))
 #endif
 
-// From the panel's values of pixel p to its result.
-void convolve(uint p) {
-  Pixel q = locate(p);
+Pixel own[TURNS]; // worked out once: where it was twice, NVIDIA's compiler also loaded the taps twice
+
+// From the panel's values of a turn's pixel to its result.
+void convolve(uint turn) {
+  uint p = panelSelect(turn);
+  Pixel q = own[turn];
   Kernel kernel[PARTS];
   vec3 sum[PARTS];
   [[unroll]] for (uint part = 0; part < PARTS; ++part) {
@@ -110,7 +113,10 @@ void convolve(uint p) {
 }
 
 void main() {
-  UNROLL for (uint turn = 0; turn < TURNS; ++turn) putContext(locate(panelSelect(turn)));
+  UNROLL for (uint turn = 0; turn < TURNS; ++turn) {
+    own[turn] = locate(panelSelect(turn));
+    putContext(own[turn]);
+  }
   PANEL_KEEP(STORE_ACT, 0, WIDTH)
   [[unroll]] for (uint l = 0; l < LAYERS; ++l) {
     panelLayer(l * WIDTH * WIDTH);
@@ -118,5 +124,5 @@ void main() {
   }
   panelMul(LAYERS * WIDTH * WIDTH, OUTPUTS);
   PANEL_KEEP(STORE_OUT, 0, OUTPUTS)
-  UNROLL for (uint turn = 0; turn < TURNS; ++turn) convolve(panelSelect(turn));
+  UNROLL for (uint turn = 0; turn < TURNS; ++turn) convolve(turn);
 }

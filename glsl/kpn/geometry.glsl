@@ -11,7 +11,15 @@ layout(std140, set = 0, binding = 0) uniform Geometry {
   uint pixels;   // in the batch
   uint unused;
   uvec4 level[8]; // first pixel, width, height, noise gain (float bits); one more than `levels` where the next mip is needed
+  uvec4 divide[8]; // of each: how to divide by a tile's pixels (factor, shift) and by its width (factor, shift)
 } geo;
+
+// n / d for n < 2^31 and the factor and shift of d that ts/modules/kpn/geometry.ts works out: two instructions where a division takes twenty.
+uint divided(uint n, uint factor, uint shift) {
+  uint high, low;
+  umulExtended(n + 1, factor, high, low);
+  return high >> shift;
+}
 
 struct Pixel {
   uint level;
@@ -27,18 +35,14 @@ float noiseGain(uint i) { return uintBitsToFloat(geo.level[i].w); }
 
 Pixel locate(uint p) {
   Pixel q;
-  uvec4 info = geo.level[0];
   q.level = 0;
-  for (uint i = 1; i < 8; ++i) {
-    bool in_or_past = i < geo.levels && p >= geo.level[i].x;
-    info = in_or_past ? geo.level[i] : info;
-    q.level = in_or_past ? i : q.level;
-  }
+  for (uint i = 1; i < geo.levels; ++i) q.level += p >= geo.level[i].x ? 1 : 0;
+  uvec4 info = geo.level[q.level], divide = geo.divide[q.level];
   uint r = p - info.x;
   uint area = info.y * info.z;
-  q.tile = r / area;
+  q.tile = divided(r, divide.x, divide.y);
   r -= q.tile * area;
-  uint y = r / info.y;
+  uint y = divided(r, divide.z, divide.w);
   q.at = ivec2(r - y * info.y, y);
   q.size = ivec2(info.yz);
   q.base = info.x + q.tile * area;

@@ -33,7 +33,12 @@ void main() {
   if (inside) {
     uint from = tile * uint(size.x * size.y) + uint(at.y * size.x + at.x);
     v = READ_PICTURE(tileWords, INPUT_F32, from).rgb;
-    mipQuad[levelBase(0, tile) + uint(at.y * size.x + at.x)] = packQuad(vec4(v, 1.0));
+    uint to = levelBase(0, tile) + uint(at.y * size.x + at.x);
+#ifndef F32
+    if (!INPUT_F32) mipQuad[to] = uvec2(tileWords[2 * from], (tileWords[2 * from + 1] & 0xffffu) | 0x3c000000u); // what is f16 needs no rounding
+    else
+#endif
+    mipQuad[to] = packQuad(vec4(v, 1.0));
   }
   for (uint level = 1; level < push.depth; ++level) {
     if (inside) {

@@ -1,5 +1,5 @@
 // rise: what `up` does with a dispatch for each level, `loss` after it and the first `dup` (SPEC 1.6, 1.7, 2), in one: a workgroup takes
-// 8x8 pixels of level 1 with the 16x16 of level 0 under them, and works out for itself what it needs of the coarser levels: a few
+// a block of pixels of level 1 (BLOCK each way) with those of level 0 under them, and works out for itself what it needs of the coarser levels: a few
 // pixels around its own. `fall` does the rest. Two levels or more. Grid: (block, row of blocks, tile).
 // `simple`, for blend and prediff: this file. -DPOST, for postdiff and for context guide: rise_post.glsl, which costs more (docs/performance.md).
 //! variant simple
@@ -27,10 +27,10 @@ layout(set = 0, binding = 6) restrict writeonly buffer Diff { vec4 diff[]; };   
 layout(set = 0, binding = 7) restrict writeonly buffer Gradient { vec4 gradient[]; }; // (pixel): dE/dO.rgb of levels 0 and 1; of level 0 the loss, -1 where it is not finite
 layout(set = 0, binding = 8) restrict writeonly buffer Result { uvec2 result[]; };    // (tile, y, x): O_0, the module's output, rgba f16
 
-const int BLOCK = 8;           // own pixels of level 1, each way
+layout(constant_id = 31) const int BLOCK = 8;        // own pixels of level 1, each way
+layout(constant_id = 32) const bool KEEP_O = true;   // whether O is looked at, which `fall` and `bck` don't need
 const int QUADS = BLOCK + 2;   // pixels of level 1 whose pixels of level 0 give to own ones
 const int MOST = BLOCK + 4;    // pixels of any level that are looked at: those of level 1 around QUADS
-const uint LOCAL = 160;        // at least MOST^2
 const uint PLACES = QUADS * QUADS;
 #include "kpn/combine.glsl"
 
@@ -65,8 +65,14 @@ void keepCoarser(uint turn, uint i, vec3 v) {
 
 void writeOwn(uint p, ivec2 at, uint level, vec3 O, vec3 d) {
   if (!isOwn(at, level)) return;
-  combined[p] = vec4(O, 1.0);
+  if (KEEP_O) combined[p] = vec4(O, 1.0);
   diff[p] = vec4(d, 0.0);
+}
+
+// The invocation's place in rows of `width`. (An integer division takes several times as long.)
+ivec2 placeIn(int width) {
+  int t = int(gl_LocalInvocationIndex), row = int((float(t) + 0.5) / float(width));
+  return ivec2(t - row * width, row);
 }
 
 void main() {
@@ -79,7 +85,7 @@ void main() {
     Region region = regionOf(level);
     ivec2 size = levelSize(level), wide = levelSize(min(level + 1, top));
     if (t < uint(region.size.x * region.size.y)) {
-      ivec2 at = region.first + ivec2(int(t) % region.size.x, int(t) / region.size.x);
+      ivec2 at = region.first + placeIn(region.size.x);
       uint p = levelBase(level, tile) + uint(at.y * size.x + at.x);
       if (level == top) {
         vec3 O = COMBINE == PREDIFF ? unpackQuad(mipQuad[p]).rgb : filtered[p].rgb;
@@ -104,7 +110,7 @@ void main() {
   }
 
   // Level 0: an invocation is a pixel c of level 1 and the four under it.
-  ivec2 size = levelSize(1), fine = levelSize(0), local = ivec2(int(t) % QUADS, int(t) / QUADS), c = ownFirst() - 1 + local;
+  ivec2 size = levelSize(1), fine = levelSize(0), local = placeIn(QUADS), c = ownFirst() - 1 + local;
   bool inside = t < PLACES && all(greaterThanEqual(c, ivec2(0))) && all(lessThan(c, size));
   bool own = inside && all(greaterThan(local, ivec2(0))) && all(lessThan(local, ivec2(QUADS - 1)));
   vec3 share[4]; // of the pixels under this one: what of their gradient goes to level 1
@@ -144,7 +150,7 @@ void main() {
         if (own) {
           uint p = base + at[q];
           diff[p] = vec4(d, 0.0);
-          combined[p] = vec4(O, 1.0);
+          if (KEEP_O) combined[p] = vec4(O, 1.0);
           gradient[p] = g;
           result[first + at[q]] = packHalf4(vec4(O, 1.0));
         }

@@ -39,13 +39,13 @@ interface Generated {
 }
 
 async function generate({ mode, img, ref, size: [width, height], tiles = 1, frame = 0, seed = 1, noise = 'fixed', randomTile = false, a = 0, b = 0, ev = [-2, 2], hilite = 0, formats = ['f32', 'f32'], more = [], profiles }: Options): Promise<Generated> {
-  const push = new DataView(new ArrayBuffer(44));
-  [ref.width, ref.height, width, height, tiles, seed].forEach((v, i) => push.setUint32(4 * i, v, true));
-  push.setFloat32(24, a, true);
-  push.setFloat32(28, b, true);
-  push.setFloat32(32, ev[0], true);
-  push.setFloat32(36, ev[1] - ev[0], true);
-  push.setFloat32(40, hilite, true);
+  const push = new DataView(new ArrayBuffer(36));
+  [ref.width, ref.height, tiles, seed].forEach((v, i) => push.setUint32(4 * i, v, true));
+  push.setFloat32(16, a, true);
+  push.setFloat32(20, b, true);
+  push.setFloat32(24, ev[0], true);
+  push.setFloat32(28, ev[1] - ev[0], true);
+  push.setFloat32(32, hilite, true);
   const pixels = width * height * tiles;
   const all = [{ img, ref }, ...more];
   const contents = new Map([
@@ -54,7 +54,7 @@ async function generate({ mode, img, ref, size: [width, height], tiles = 1, fram
   ]);
   const profile = new Uint8Array(Float32Array.from((profiles ?? [{ a: 9e9, b: 9e9 }]).flatMap((p) => [p.a, p.b])).buffer);
   const result = await runKernel(gpu.device, {
-    kernel: 'cnngenin/gen', spec: { 0: 64, 1: mode, 2: formats[0] === 'f32', 3: formats[1] === 'f32', 4: ['vkdt', 'log', 'fixed'].indexOf(noise), 5: randomTile, 6: all.length, 7: profiles !== undefined, 8: hilite > 0 },
+    kernel: 'cnngenin/gen', spec: { 0: 64, 1: mode, 2: formats[0] === 'f32', 3: formats[1] === 'f32', 4: ['vkdt', 'log', 'fixed'].indexOf(noise), 5: randomTile, 6: all.length, 7: profiles !== undefined, 8: hilite > 0, 9: width, 10: height },
     push: new Uint8Array(push.buffer), groups: [Math.ceil(pixels / 64), 1, 1],
     uses: [
       ...[...contents].map(([name, data]) => ({ name, access: 'r' as const, bytes: data.byteLength })),

@@ -3,11 +3,11 @@
 import { CHOICES } from '../../ts/model/spec.js';
 import { useDevice } from '../unit/gpu-harness.js';
 import { batchOf, caseOf, without } from './batch.js';
-import { nodesOf, runNodes } from './harness.js';
+import { nodesOf, runKernel, runNodes } from './harness.js';
 import { combinations, testKernel } from './kernel-test.js';
 import { MATRIX_PATHS, onMatrices } from './paths.js';
 import { Tensors, checkDup, checkGuide, checkLoss, checkUp, onLevels } from './step-check.js';
-import { bytesOf, runSteps, values, type StepCase } from './step-run.js';
+import { bytesOf, runSteps, values, type Snapshot, type StepCase } from './step-run.js';
 
 const gpu = useDevice();
 const params = { cascade: 'block' };
@@ -26,6 +26,27 @@ test.each(combinations({ combine: ['blend', 'prediff'], ...options, shape: shape
 
 test.each(combinations({ ...options, shape: shapes } as const))('variant post: %s', async (_, { pyramid, up, shape: [width, height, levels] }) => {
   await testKernel(gpu.device, caseOf({ combine: 'postdiff', pyramid, up, levels }, [width, height], 2, { params }), { label: /^rise$/, outputs, check });
+});
+
+// Many blocks: these are larger then.
+test('blocks are large where there are many, small where workgroups are', async () => {
+  const [many] = await nodesOf(gpu.device, caseOf({ levels: 2 }, [2, 2], 264, { params }), /^rise$/);
+  const [few] = await nodesOf(gpu.device, caseOf({ levels: 2 }, [2, 2], 263, { params }), /^rise$/);
+  expect([many, few].map((node) => [node!.spec![31], node!.spec![0], node!.groups])).toEqual([[16, 416, [1, 1, 264]], [8, 160, [1, 1, 263]]]);
+});
+
+test.each(combinations({ combine: ['blend', 'prediff'], up: CHOICES.up, shape: [[5, 3, 2], [71, 38, 3]] } as const))('variant simple, large blocks: %s', async (_, { combine, up, shape: [width, height, levels] }) => {
+  const c = caseOf({ combine, up, levels }, [width, height], 2, { params });
+  const large = async (of: StepCase): Promise<Snapshot> => {
+    const [node] = await nodesOf(gpu.device, of, /^rise$/);
+    const groups: [number, number, number] = [Math.ceil(Math.ceil(width / 2) / 16), Math.ceil(Math.ceil(height / 2) / 16), 2];
+    return runKernel(gpu.device, { ...node!, spec: { ...node!.spec, 0: 416, 31: 16 }, groups }, without(batchOf(of), ...outputs));
+  };
+  const seen = await large(c);
+  check(new Tensors(c, seen, batchOf(c).scale));
+  // What is not looked at is not written, and changes nothing else.
+  const unseen = await large({ ...c, shown: false });
+  for (const name of outputs.filter((o) => seen.has(o))) expect([name, Buffer.compare(unseen.get(name)!, seen.get(name)!) === 0]).toEqual([name, name !== 'O']);
 });
 
 // Several blocks each way, and the deepest levels that a block sees five pixels of.

@@ -25,6 +25,8 @@ export interface StepCase {
   /** Further lines of the graph. */
   lines?: string[];
   path?: string;
+  /** Whether `debug` is connected, without which `rise` leaves no O. */
+  shown?: boolean;
 }
 
 /** Every buffer of kpn-t by its short name, as a frame left it. */
@@ -86,6 +88,7 @@ function graphText(c: StepCase): string {
     'connect:i-test:01:img:kpn-t:01:input', 'connect:i-test:01:ref:kpn-t:01:ref', 'connect:i-test:01:noise:kpn-t:01:noiseab',
     'connect:kpn-t:01:output:o-img:01:input', 'connect:kpn-t:01:w:o-arr:01:input',
     ...(c.weights ? ['connect:i-test:01:w:kpn-t:01:wcp'] : []),
+    ...((c.shown ?? params.cascade === 'block') ? ['module:o-img:02', 'connect:kpn-t:01:debug:o-img:02:input'] : []),
     ...Object.entries(params).map(([name, value]) => `param:kpn-t:01:${name}:${value}`),
     ...(c.lines ?? []),
   ].join('\n');

@@ -84,16 +84,16 @@ class Cnngenin implements ModuleInstance {
     const { a, b } = this.profile(ctx);
     const random = generate !== 0 && p.int('tiles') !== 0;
     this.frameBuffer = ctx.buffer('frame', 4, { persistent: true, init: 'zero' });
-    const push = new DataView(new ArrayBuffer(44));
-    [ref.shape.width, ref.shape.height, this.tile.width, this.tile.height, this.tile.count, p.int('seed')].forEach((x, i) => push.setUint32(4 * i, x, true));
-    push.setFloat32(24, a, true);
-    push.setFloat32(28, b, true);
-    push.setFloat32(32, p.float('ev lo'), true);
-    push.setFloat32(36, p.float('ev hi') - p.float('ev lo'), true);
-    push.setFloat32(40, p.float('hilite'), true);
+    const push = new DataView(new ArrayBuffer(36));
+    [ref.shape.width, ref.shape.height, this.tile.count, p.int('seed')].forEach((x, i) => push.setUint32(4 * i, x, true));
+    push.setFloat32(16, a, true);
+    push.setFloat32(20, b, true);
+    push.setFloat32(24, p.float('ev lo'), true);
+    push.setFloat32(28, p.float('ev hi') - p.float('ev lo'), true);
+    push.setFloat32(32, p.float('hilite'), true);
     ctx.node({
       label: 'gen', kernel: 'cnngenin/gen', push: new Uint8Array(push.buffer),
-      spec: { 0: LOCAL, 1: generate, 2: img.shape.format === 'f32', 3: ref.shape.format === 'f32', 4: NOISES.indexOf(p.string('noise') as 'vkdt'), 5: random, 6: ref.shape.count, 7: profiles !== undefined, 8: p.float('hilite') > 0 },
+      spec: { 0: LOCAL, 1: generate, 2: img.shape.format === 'f32', 3: ref.shape.format === 'f32', 4: NOISES.indexOf(p.string('noise') as 'vkdt'), 5: random, 6: ref.shape.count, 7: profiles !== undefined, 8: p.float('hilite') > 0, 9: this.tile.width, 10: this.tile.height },
       groups: [Math.ceil((this.tile.width * this.tile.height * this.tile.count) / LOCAL), 1, 1],
       uses: [
         { buffer: this.frameBuffer, access: 'r' }, { buffer: img.buffer, access: 'r' }, { buffer: ref.buffer, access: 'r' },

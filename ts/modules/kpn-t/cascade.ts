@@ -14,6 +14,8 @@ export interface Cascade {
   /** How images are stored. */
   variant: 'f16' | 'f32';
   byBlocks: boolean;
+  /** Whether O is looked at. */
+  shown: boolean;
   limits: DeviceInfo['limits'];
   buffer: BuildContext['buffer'];
   geo: Use;
@@ -29,8 +31,13 @@ export interface Cascade {
 
 /** Pixels each way, of the coarser of two levels, that a workgroup of rise or fall takes. */
 const BLOCK = 8;
-/** Invocations and shared memory of a workgroup of glsl/kpn/rise.comp, and of rise_post.glsl. */
-const RISE = { simple: { local: 160, bytes: 5856 }, post: { local: 192, bytes: 16164 } } as const;
+/** The same of glsl/kpn/rise.comp where there are many: fewer pixels around the block are worked out by several workgroups. */
+const LARGE_BLOCK = 16;
+/** Large blocks from which there are enough for every processor. */
+const MANY_BLOCKS = 264;
+/** Invocations and shared memory of a workgroup of glsl/kpn/rise.comp, by its block, and of rise_post.glsl. */
+const simpleRise = (block: number): { local: number; bytes: number } => ({ local: 32 * ceilDiv((block + 4) ** 2, 32), bytes: 24 * ((block + 4) ** 2 + (block + 2) ** 2) });
+const RISE = { simple: simpleRise(BLOCK), post: { local: 192, bytes: 16164 } } as const;
 /** Shared memory of glsl/kpn/fall.comp and fall_post.glsl: for an invocation, and at least, for a block. */
 const FALL = { simple: { bytes: 24, least: 0 }, post: { bytes: 24, least: 8112 } } as const;
 
@@ -48,13 +55,22 @@ export function whyNotByBlocks(m: ModelSpec, { name, limits }: DeviceInfo, f32: 
   return undefined;
 }
 
-const blocksOf = ({ levels }: Geometry, level: number): [number, number] => [ceilDiv(levels[level]!.width, BLOCK), ceilDiv(levels[level]!.height, BLOCK)];
+const blocksOf = ({ levels }: Geometry, level: number, block = BLOCK): [number, number] => [ceilDiv(levels[level]!.width, block), ceilDiv(levels[level]!.height, block)];
+
+/** The block of glsl/kpn/rise.comp. */
+function riseBlock({ geometry: g, limits }: Cascade): number {
+  const { local, bytes } = simpleRise(LARGE_BLOCK);
+  if (limits.maxComputeWorkGroupInvocations < local || limits.maxComputeSharedMemorySize < bytes) return BLOCK;
+  const [across, down] = blocksOf(g, 1, LARGE_BLOCK);
+  return across * down * g.tiles < MANY_BLOCKS ? BLOCK : LARGE_BLOCK;
+}
 
 /** `rise` from the coarsest level to the end. */
 function addRise(c: Cascade): void {
   const { pass } = c;
   if (riseOf(c.model) === 'post') return addRisePost(c, 'rise', 'post', 1);
-  c.node('rise', 'rise', 'simple', { groups: [...blocksOf(c.geometry, 1), c.geometry.tiles], local: RISE.simple.local }, [
+  const block = riseBlock(c);
+  c.node('rise', 'rise', 'simple', { groups: [...blocksOf(c.geometry, 1, block), c.geometry.tiles], local: simpleRise(block).local, spec: { 31: block, 32: c.shown } }, [
     c.geo, r(c.noise), r(pass.filtered), r(c.mip), r(c.ref), w(pass.combined), w(pass.diff), w(c.gradient), w(pass.output),
   ]);
 }

@@ -8,7 +8,7 @@ import type {
 import { initialWeights } from '../../model/init.js';
 import { outputsOf, parseWeightsText, partsOf, weightCount, weightsText, type ModelSpec } from '../../model/spec.js';
 import { checkF16Range } from '../f16-range.js';
-import { geometryOf, type Geometry } from '../kpn/geometry.js';
+import { geometryOf, hasSmallLevel, type Geometry } from '../kpn/geometry.js';
 import { addCombining, addPacking, addPyramid, ceilDiv, needsDown, nodeAdder, push, r, rw, w, type AddForward, type Combining, type Use } from '../kpn/nodes.js';
 import { modelFromParams, modelParams, specOf } from '../kpn/options.js';
 import { choosePath, forwardLaunch, fusedLaunch, gradientLaunch, isPacked, panelLaunch, slotsOf, type GradientLaunch, type KeptActivations, type Launch, type LayerPath } from '../kpn/path.js';
@@ -154,7 +154,7 @@ export class KpnT implements ModuleInstance {
     const cpu = ctx.device.type === 'cpu';
     const local = cpu ? 256 : 64;
     const spec = specOf(m, local, {
-      packRounds: cpu, inputF32: ctx.port('input')!.shape.format === 'f32', refF32: ctx.port('ref')!.shape.format === 'f32',
+      packRounds: cpu, inputF32: ctx.port('input')!.shape.format === 'f32', refF32: ctx.port('ref')!.shape.format === 'f32', small: hasSmallLevel(g),
     });
     const node = nodeAdder(ctx, spec);
     const level = (i: number): number => g.levels[i]!.pixels;
@@ -195,7 +195,7 @@ export class KpnT implements ModuleInstance {
     };
     const pass: Combining = { filtered, coarse, combined, diff, output: ctx.output('output') };
     const cascade: Cascade = {
-      node, model: m, geometry: g, variant, byBlocks: this.risesByBlocks(ctx), limits: ctx.device.limits, buffer: (name, bytes) => ctx.buffer(name, bytes), geo, noise, ref, mip, guide, pass, gradient,
+      node, model: m, geometry: g, variant, byBlocks: this.risesByBlocks(ctx), shown: shown.persistent, limits: ctx.device.limits, buffer: (name, bytes) => ctx.buffer(name, bytes), geo, noise, ref, mip, guide, pass, gradient,
     };
     addRising(cascade, fwd);
 

@@ -26,6 +26,18 @@ export interface Geometry {
   bytes: Uint8Array;
 }
 
+/**
+ * Factor f and shift s by which floor(n / d) = floor((n + 1) f / 2^(32 + s)) for all n < 2^31: f is rounded down, which n + 1 makes up for, and
+ * 2^32 - 1 where d is a power of two (2^s). (Warren, Hacker's Delight, 10-9.)
+ */
+export function divisor(d: number): [factor: number, shift: number] {
+  const bits = 32 - Math.clz32(d - 1); // 2^bits >= d
+  return 2 ** bits === d ? [2 ** 32 - 1, bits] : [Number((1n << BigInt(31 + bits)) / BigInt(d)), bits - 1];
+}
+
+/** Whether a side of a level is shorter than 4 pixels: SMALL of glsl/common/addressing.glsl. */
+export const hasSmallLevel = ({ levels }: Geometry): boolean => levels.some((l) => Math.min(l.width, l.height) < 4);
+
 /** Layout of `tiles` tiles of width x height pixels. */
 export function geometryOf(m: ModelSpec, tiles: number, width: number, height: number): Geometry {
   let first = 0;
@@ -35,7 +47,7 @@ export function geometryOf(m: ModelSpec, tiles: number, width: number, height: n
     return level;
   });
   const pixels = levels[m.levels]!.first;
-  const bytes = new ArrayBuffer(16 + 8 * 16);
+  const bytes = new ArrayBuffer(16 + 2 * 8 * 16);
   const u32 = new Uint32Array(bytes);
   const f32 = new Float32Array(bytes);
   u32.set([m.levels, tiles, pixels, 0]);
@@ -43,6 +55,7 @@ export function geometryOf(m: ModelSpec, tiles: number, width: number, height: n
   levels.forEach((l, i) => {
     u32.set([l.first, l.width, l.height], 4 + 4 * i);
     f32[7 + 4 * i] = gains[i]!;
+    u32.set([...divisor(l.width * l.height), ...divisor(l.width)], 36 + 4 * i);
   });
   return { tiles, levels, pixels, mipPixels: first, bytes: new Uint8Array(bytes) };
 }

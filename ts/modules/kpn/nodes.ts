@@ -22,6 +22,8 @@ export const ceilDiv = (a: number, b: number): number => Math.ceil(a / b);
 export interface Grid {
   groups: [number, number, number];
   local: number;
+  /** Constants of this kernel alone. */
+  spec?: NodeDesc['spec'];
 }
 /** Adds a node of glsl/kpn/ that runs one invocation for each of `invocations` things, or a grid. */
 export type AddNode = (label: string, kernel: string, variant: string | undefined, invocations: number | Grid, uses: Use[], pushed?: Uint8Array) => void;
@@ -32,7 +34,7 @@ export function nodeAdder(ctx: BuildContext, spec: NonNullable<NodeDesc['spec']>
   return (label, kernel, variant, invocations, uses, pushed) =>
     ctx.node({
       label, kernel: `kpn/${kernel}`, variant, uses, push: pushed,
-      ...(typeof invocations === 'number' ? { spec, groups: [ceilDiv(invocations, local), 1, 1] } : { spec: { ...spec, 0: invocations.local }, groups: invocations.groups }),
+      ...(typeof invocations === 'number' ? { spec, groups: [ceilDiv(invocations, local), 1, 1] } : { spec: { ...spec, ...invocations.spec, 0: invocations.local }, groups: invocations.groups }),
     });
 }
 

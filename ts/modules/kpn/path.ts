@@ -288,18 +288,21 @@ const FEW_SUMS = 32;
 const MOST_ANEW = 6;
 /** Workgroups where a processor has registers for one at a time: as many as an H100 has processors. */
 const PROCESSORS = 132;
+/** Shared memory of which an H100 gives a processor's workgroups two: 24 KB and a KB each (docs/performance.md). */
+const SHARED_OF_TWO = 24 * 1024;
 
 /** fusedLaunch where all activations are made anew, in registers (glsl/common/panel_anew.glsl): undefined where these are too few, or matrices of sums can't be made operands. */
 function anewLaunch(tile: TileShape, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number): GradientLaunch | undefined {
   const subgroup = subgroupOf(info);
-  const perGroup = 8;
   const panel = Math.max(tile.m, subgroup / 2);
-  const batch = perGroup * panel;
   // D and G of two layers, and all weights but the first layer's, with as many outputs as there may be.
-  const bytes = batch * pitch(4 * width) + tile.n * pitch((layers * width ** 2) / tile.n);
+  const bytesOf = (subgroups: number): number => subgroups * panel * pitch(4 * width) + tile.n * pitch((layers * width ** 2) / tile.n);
+  // Where a processor has room for two workgroups, one works while the other waits at its barriers.
+  const [perGroup, most] = bytesOf(4) <= SHARED_OF_TWO ? [4, 2 * PROCESSORS] : [8, PROCESSORS];
+  const batch = perGroup * panel, bytes = bytesOf(perGroup);
   const fits = bytes <= info.limits.maxComputeSharedMemorySize && perGroup * subgroup <= info.limits.maxComputeWorkGroupInvocations;
   if (!staysResident(tile, info) || width !== 32 || layers > MOST_ANEW || !fits) return undefined;
-  const { runs, parts } = inParts(pixels, batch, PROCESSORS);
+  const { runs, parts } = inParts(pixels, batch, most);
   return { variant: 'fused.anew.khr', spec: { ...spec, ...tileSpec(info, tile, perGroup), 17: runs, 23: panel, 24: width }, groups: [parts, 1, 1], parts, kept: 'anew', dK: 'apart', ...subgroups(info) };
 }
 
