@@ -17,6 +17,7 @@ layout(constant_id = 11) const uint LOSS = 0;       // l2 smape cosh rel enc eve
 layout(constant_id = 12) const uint OUTPUTS = 16;   // rows of the last matrix: 16, with chroma 32
 layout(constant_id = 13) const bool INPUT_F32 = false; // format of the module's input picture: f32, else f16
 layout(constant_id = 14) const bool REF_F32 = false;   // of its reference
+layout(constant_id = 33) const bool SLOPES = false;    // level 0's dE/dO has as its fourth channel dot(dE/dO, dO/dI.a), not the loss, which is added up by block
 
 const uint STAR = 0, WINDOW = 1, NORM = 2, WNORM = 3, GUIDED = 4;
 const uint BOX = 0, BINOMIAL = 1;

@@ -35,7 +35,6 @@ layout(set = 0, binding = 3) readonly buffer Weights { WEIGHT weights[]; };  // 
 layout(set = 0, binding = 4) readonly buffer Act { WORD act[]; };            // (slot, pixel, W): x, A
 #ifdef ONLY_DK
 layout(set = 0, binding = 5) readonly buffer Out { uvec4 outWords[]; };      // (pixel, OUTPUTS): K
-#define K_QUAD(p, i) ((i) % 2 == 0 ? outWords[(p) * (OUTPUTS / 8) + (i) / 2].xy : outWords[(p) * (OUTPUTS / 8) + (i) / 2].zw)
 #else
 layout(set = 0, binding = 5) readonly buffer Out { QUAD outQuad[]; };        // (pixel, OUTPUTS): K
 #endif
@@ -54,21 +53,18 @@ layout(set = 0, binding = 10) writeonly buffer DAct { WORD dAct[]; };        // 
 
 #define DEDI(part, p) dEdIpost[(part) * geo.pixels + (p)].rgb
 #ifdef ONLY_DK
-QUAD made[OUTPUTS / 4];
-#define PUT_DK(i, v) made[i] = packQuad(v)
+#include "kpn/kernel_gradient_words.glsl"
 #else
 #define PANEL_GATES act
 #include "common/panel.glsl"
 #define PUT_DK(i, v) panelPut4(i, v)
-#endif
 #include "kpn/kernel_gradient.glsl"
+#endif
 
 #ifdef ONLY_DK
 void main() {
   uint p = gl_GlobalInvocationID.x;
-  if (p >= geo.pixels) return;
-  putKernelGradient(p);
-  UNROLL for (uint i = 0; i < OUTPUTS / 8; ++i) dK[p * (OUTPUTS / 8) + i] = uvec4(made[2 * i], made[2 * i + 1]);
+  if (p < geo.pixels) storeKernelGradient(p);
 }
 #elif defined(FUSED)
 void panelFill() {

@@ -1,7 +1,9 @@
 // fall: what `dup` does with a dispatch for each level (SPEC 2), from level 1 on, for a whole tile in one workgroup; behind `rise`. An invocation
-// for each pixel of level 2.
+// for each pixel of level 2. Grid: (tile).
+// -DONLY_DK: and dE/dK of all levels, as `bck.dK` makes it, which mostly doesn't wait for that: further workgroups, for the pixels of levels 0 and 1. Grid: (tile, then those).
 // `simple`, for blend and prediff: this file. -DPOST, for postdiff: fall_post.glsl.
 //! variant simple
+//! variant simple.dK -DONLY_DK=1 -DPATH_PLAIN=1 -DF16_TYPES=1
 //! variant post -DPOST=1
 //! variant post.dK -DPOST=1 -DONLY_DK=1
 #version 450
@@ -10,6 +12,11 @@
 #ifdef POST
 #include "kpn/fall_post.glsl"
 #else
+#ifdef ONLY_DK
+#include "common/path.glsl"
+#include "common/taps.glsl"
+#include "kpn/state.glsl"
+#endif
 #include "common/options.glsl"
 #include "common/storage.glsl"
 #include "kpn/geometry.glsl"
@@ -18,11 +25,29 @@
 layout(set = 0, binding = 1) restrict readonly buffer Filtered { vec4 filtered[]; };  // (pixel): I.rgb, I.a
 layout(set = 0, binding = 2) restrict buffer Gradient { vec4 gradient[]; };           // (pixel): dE/dO
 
+#ifdef ONLY_DK
+layout(set = 0, binding = 3) restrict readonly buffer StateBuffer { State state; };
+layout(set = 0, binding = 4) restrict readonly buffer Image { QUAD imageQuad[]; };     // (pixel): what the kernel was applied to
+layout(set = 0, binding = 5) restrict readonly buffer Out { uvec4 outWords[]; };       // (pixel, OUTPUTS): K
+layout(set = 0, binding = 6) restrict readonly buffer Diff { vec4 diff[]; };           // (pixel): dO/dI.a
+layout(set = 0, binding = 7) restrict writeonly buffer DK { uvec4 dK[]; };             // (pixel, OUTPUTS): dE/dK, scaled
+#define DEDI(part, p) vec3(0) // (under postdiff)
+#include "kpn/kernel_gradient_words.glsl"
+#endif
+
 const uint PLACES = gl_WorkGroupSize.x;
 #include "kpn/combine.glsl"
 
 void main() {
   uint t = gl_LocalInvocationIndex, tile = gl_WorkGroupID.x;
+#ifdef ONLY_DK
+  if (gl_WorkGroupID.y > 0) {
+    uint n = (gl_WorkGroupID.y - 1) * gl_WorkGroupSize.x + t, finest = geo.level[0].y * geo.level[0].z;
+    if (n < finest) storeKernelGradient(levelBase(0, tile) + n);
+    else if (n < finest + geo.level[1].y * geo.level[1].z) storeKernelGradient(levelBase(1, tile) + n - finest);
+    return;
+  }
+#endif
   ivec2 fine = levelSize(1);
   vec3 share[4]; // of the pixels under this one: what of their gradient goes to this level
   {
@@ -41,6 +66,9 @@ void main() {
     float alpha = inside && !last ? filtered[p].a : 0.0;
     vec3 g = giveToCoarser(share, c, size, t, uint(size.x), lessThan(c + 1, size), greaterThan(c, ivec2(0)), inside);
     if (inside) gradient[p] = vec4(g, 0.0);
+#ifdef ONLY_DK
+    if (inside) storeKernelGradient(p);
+#endif
     if (last) return;
     if (inside) give(0, t, through(g, alpha));
     barrier();

@@ -13,15 +13,17 @@
 // Of pixel p.
 void putKernelGradient(uint p) {
   Pixel q = locate(p);
-  vec3 g = gradient[p].rgb;
+  vec4 given = gradient[p];
+  vec3 g = given.rgb;
+  bool hasSlope = SLOPES && q.level == 0;
   bool coarsest = q.level + 1 == geo.levels && COMBINE != PREDIFF; // there O = I.rgb
-  bool fine = finite(g);
+  bool fine = finite(g) && (!hasSlope || finite(given.w));
   vec3 dI[PARTS];
   float mean[PARTS], inv[PARTS];
   Kernel weight[PARTS], dK[PARTS];
   [[unroll]] for (uint part = 0; part < PARTS; ++part) {
     vec4 I = filtered[part * geo.pixels + p];
-    vec3 d = diff[part * geo.pixels + p].rgb;
+    vec3 d = hasSlope ? vec3(0) : diff[part * geo.pixels + p].rgb;
     if (g == vec3(0)) d = vec3(0); // a gradient of 0 stays 0, whatever it meets: under postdiff others' gradients may reach this I
     dI[part] = COMBINE == POSTDIFF ? DEDI(part, p) : coarsest ? g : I.a * g;
 #define OUT_QUAD(i) unpackQuad(K_QUAD(p, i))
@@ -31,7 +33,7 @@ void putKernelGradient(uint p) {
     bool normalised = APPLY == SOFTMAX || total > 0.001;
     mean[part] = normalised ? dot(dI[part], I.rgb) : 0.0;
     inv[part] = APPLY == SOFTMAX ? SHARP : 1.0 / max(0.001, total);
-    dK[part].alpha = dot(g, d) * blendWeightSlope(dK[part].alpha);
+    dK[part].alpha = (hasSlope ? given.w : dot(g, d)) * blendWeightSlope(dK[part].alpha);
     fine = fine && finite(I) && finite(d) && finite(dI[part]);
   }
   [[unroll]] for (uint t = 0; t < TAPS; ++t) {

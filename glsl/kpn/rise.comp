@@ -1,6 +1,6 @@
 // rise: what `up` does with a dispatch for each level, `loss` after it and the first `dup` (SPEC 1.6, 1.7, 2), in one: a workgroup takes
 // a block of pixels of level 1 (BLOCK each way) with those of level 0 under them, and works out for itself what it needs of the coarser levels: a few
-// pixels around its own. `fall` does the rest. Two levels or more. Grid: (block, row of blocks, tile).
+// pixels around its own. Of level 0 it leaves with dE/dO what `bck` needs of dO/dI.a (SLOPES), and of the loss the sum of the block. `fall` does the rest. Two levels or more. Grid: (block, row of blocks, tile).
 // `simple`, for blend and prediff: this file. -DPOST, for postdiff and for context guide: rise_post.glsl, which costs more (docs/performance.md).
 //! variant simple
 //! variant post -DPOST=1
@@ -23,12 +23,13 @@ layout(set = 0, binding = 2) restrict readonly buffer Filtered { vec4 filtered[]
 layout(set = 0, binding = 3) restrict readonly buffer Mip { QUAD mipQuad[]; };        // (pixel): M, under prediff O_L = M_L
 layout(set = 0, binding = 4) restrict readonly buffer Reference { uint refWords[]; }; // (tile, y, x): the module's reference
 layout(set = 0, binding = 5) restrict writeonly buffer Combined { vec4 combined[]; }; // (pixel): O
-layout(set = 0, binding = 6) restrict writeonly buffer Diff { vec4 diff[]; };         // (pixel): dO/dI.a
-layout(set = 0, binding = 7) restrict writeonly buffer Gradient { vec4 gradient[]; }; // (pixel): dE/dO.rgb of levels 0 and 1; of level 0 the loss, -1 where it is not finite
+layout(set = 0, binding = 6) restrict writeonly buffer Diff { vec4 diff[]; };         // (pixel): dO/dI.a, of level 0 where O is kept
+layout(set = 0, binding = 7) restrict writeonly buffer Gradient { vec4 gradient[]; }; // (pixel): dE/dO.rgb of levels 0 and 1; of level 0 dot(dE/dO, dO/dI.a)
 layout(set = 0, binding = 8) restrict writeonly buffer Result { uvec2 result[]; };    // (tile, y, x): O_0, the module's output, rgba f16
+layout(set = 0, binding = 9) restrict writeonly buffer Losses { vec4 losses[]; };     // (block): pixels that are not finite, 0, 0, loss of the others
 
 layout(constant_id = 31) const int BLOCK = 8;        // own pixels of level 1, each way
-layout(constant_id = 32) const bool KEEP_O = true;   // whether O is looked at, which `fall` and `bck` don't need
+layout(constant_id = 32) const bool KEEP_O = true;   // whether O is looked at, which `fall` and `bck` don't need; then dO/dI.a of level 0 too
 const int QUADS = BLOCK + 2;   // pixels of level 1 whose pixels of level 0 give to own ones
 const int MOST = BLOCK + 4;    // pixels of any level that are looked at: those of level 1 around QUADS
 const uint PLACES = QUADS * QUADS;
@@ -115,6 +116,7 @@ void main() {
   bool own = inside && all(greaterThan(local, ivec2(0))) && all(lessThan(local, ivec2(QUADS - 1)));
   vec3 share[4]; // of the pixels under this one: what of their gradient goes to level 1
   [[unroll]] for (uint q = 0; q < 4; ++q) share[q] = vec3(0);
+  vec2 loss = vec2(0); // of own pixels; those that are not finite
   if (inside) {
     uint base = levelBase(0, tile), first = tile * uint(fine.x * fine.y);
     vec2 ab = noiseab[tile];
@@ -145,12 +147,16 @@ void main() {
           g[k] = e.y;
           g.w += e.x;
         }
-        g = finite(O) && finite(g) ? g : vec4(0, 0, 0, -1);
+        bool fine = finite(O) && finite(g);
+        if (own) loss += fine ? vec2(g.w, 0) : vec2(0, 1);
+        g = fine ? vec4(g.rgb, dot(g.rgb, d)) : vec4(0);
         share[q] = through(g.rgb, I[q].a);
         if (own) {
           uint p = base + at[q];
-          diff[p] = vec4(d, 0.0);
-          if (KEEP_O) combined[p] = vec4(O, 1.0);
+          if (KEEP_O) {
+            diff[p] = vec4(d, 0.0);
+            combined[p] = vec4(O, 1.0);
+          }
           gradient[p] = g;
           result[first + at[q]] = packHalf4(vec4(O, 1.0));
         }
@@ -161,5 +167,20 @@ void main() {
   bvec2 previous = bvec2(c.x > 0 && local.x > 0, c.y > 0 && local.y > 0);
   vec3 g = giveToCoarser(share, c, size, t, QUADS, next, previous, inside);
   if (own) gradient[levelBase(1, tile) + uint(c.y * size.x + c.x)] = vec4(g, 0.0);
+
+  // The losses in a fixed order: of every 32nd invocation, then those.
+  if (t < PLACES) { exchange[0][t] = loss.x; exchange[1][t] = loss.y; }
+  barrier();
+  if (t < 32) {
+    loss = vec2(0);
+    for (uint i = t; i < PLACES; i += 32) loss += vec2(exchange[0][i], exchange[1][i]);
+    exchange[2][t] = loss.x;
+    exchange[3][t] = loss.y;
+  }
+  barrier();
+  if (t > 0) return;
+  loss = vec2(0);
+  for (uint i = 0; i < 32; ++i) loss += vec2(exchange[2][i], exchange[3][i]);
+  losses[(tile * gl_NumWorkGroups.y + gl_WorkGroupID.y) * gl_NumWorkGroups.x + gl_WorkGroupID.x] = vec4(loss.y, 0.0, 0.0, loss.x);
 }
 #endif

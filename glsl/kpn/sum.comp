@@ -24,10 +24,10 @@ layout(set = 0, binding = 10) readonly buffer Moment2 { vec2 moment2[]; };
 layout(set = 0, binding = 1) readonly buffer StateBuffer { State state; };
 #endif
 layout(set = 0, binding = 2) readonly buffer Part { float part[]; };          // (part, layer, out, in)
-layout(set = 0, binding = 3) readonly buffer Gradient { vec4 gradient[]; };   // (pixel): .w the loss
+layout(set = 0, binding = 3) readonly buffer Losses { vec4 losses[]; };       // (pixel): .w the loss, -1 where it is not finite; or, with SLOPES, (block): .w, .x their sums
 layout(set = 0, binding = 4) SHARED buffer DW { float dEdw[]; };           // (layer, out, in)
 layout(set = 0, binding = 5) SHARED buffer Norms { vec2 norms[]; };        // (workgroup): |g|^2, 0; or loss, bad pixels
-layout(push_constant) uniform Push { uint parts, weightGroups, lossPixels; } push; // loss pixels a workgroup
+layout(push_constant) uniform Push { uint parts, weightGroups, lossesAGroup, losses; } push;
 
 #ifdef STEPS
 #define DEDW(k) vec2(dEdw[2 * (k)], dEdw[2 * (k) + 1])
@@ -71,13 +71,12 @@ void main() {
       v.x = g * g;
     }
   } else {
-    uint pixels = geo.level[0].y * geo.level[0].z * geo.tiles;
-    uint first = (group - push.weightGroups) * push.lossPixels;
-    uint end = min(first + push.lossPixels, pixels);
+    uint first = (group - push.weightGroups) * push.lossesAGroup;
+    uint end = min(first + push.lossesAGroup, push.losses);
     for (uint p = first + i; p < end; p += AT_ONCE * 256) {
-      float loss[AT_ONCE];
-      [[unroll]] for (uint j = 0; j < AT_ONCE; ++j) loss[j] = p + j * 256 < end ? gradient[p + j * 256].w : 0.0;
-      [[unroll]] for (uint j = 0; j < AT_ONCE; ++j) v += loss[j] < 0.0 ? vec2(0, 1) : vec2(loss[j], 0);
+      vec2 loss[AT_ONCE];
+      [[unroll]] for (uint j = 0; j < AT_ONCE; ++j) loss[j] = p + j * 256 < end ? losses[p + j * 256].wx : vec2(0);
+      [[unroll]] for (uint j = 0; j < AT_ONCE; ++j) v += SLOPES ? loss[j] : loss[j].x < 0.0 ? vec2(0, 1) : vec2(loss[j].x, 0);
     }
   }
   vec2 total = reduceSum(v);

@@ -73,6 +73,12 @@ export function batchOf(c: StepCase, seed = 1): Batch {
   return batch;
 }
 
+/** dE/dO with dot(dE/dO, dO/dI.a) as its fourth channel, as `rise` leaves it of level 0 (SLOPES in glsl/common/options.glsl). */
+export function slopesOf({ contents }: Batch): Uint8Array {
+  const [g, d] = ['dEdO', 'dOdIa'].map((name) => values(contents.get(name)!, 'f32'));
+  return bytesOf(g!.map((v, i) => (i % 4 < 3 ? v : g![i - 3]! * d![i - 3]! + g![i - 2]! * d![i - 2]! + g![i - 1]! * d![i - 1]!)), 'f32');
+}
+
 const rgbaOf = (c: StepCase, which: 'input' | 'reference'): number[] =>
   c.tiles.flatMap((t) => Array.from({ length: 4 * t[which].width * t[which].height }, (_, i) => (i % 4 === 3 ? 3 : t[which].data[3 * (i >> 2) + (i % 4)]!)));
 

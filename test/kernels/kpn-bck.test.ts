@@ -1,11 +1,11 @@
 // kpn/bck: from dE/dO through apply and the layers to dE/dK and dE/dA (SPEC 2), on every path; fused: to the parts of dE/dw.
 import { useDevice } from '../unit/gpu-harness.js';
-import { batchOf, caseOf, without } from './batch.js';
+import { batchOf, caseOf, slopesOf, without } from './batch.js';
 import { nodesOf, runKernel, runNodes } from './harness.js';
 import { testKernel } from './kernel-test.js';
 import { KEEPING_PATHS, LAYER_VARIANTS, onConversions, onMatrices, PATHS } from './paths.js';
 import { Tensors, checkBck, checkParts, onLevels } from './step-check.js';
-import { values, type StepCase } from './step-run.js';
+import { bytesOf, values, type StepCase } from './step-run.js';
 
 const gpu = useDevice();
 
@@ -24,6 +24,16 @@ describe.each(LAYER_VARIANTS)('variant %s', (_variant, more) => {
     const c = caseOf(model, [13, 9], 3, more);
     await testKernel(gpu.device, c, { label: /^bck$/, outputs: ['dEdA'], check: (t, weights) => onLevels(checkBck, t, weights) });
   });
+});
+
+/** Where `rise` left it, dot(dE/dO, dO/dI.a) of level 0 is not worked out again: dO/dI.a is not even there. */
+test.each([models[0], models[1]])('by blocks: $combine', async (model) => {
+  const c = caseOf({ ...model, levels: 3 }, [13, 9], 3, { path: 'plain', params: { cascade: 'block' } });
+  const batch = batchOf(c);
+  const d = batch.contents.get('dOdIa')!;
+  const coarser = values(d, 'f32').fill(NaN, 0, 4 * 13 * 9 * 3);
+  const result = await runNodes(gpu.device, c, /^bck$/, without(batch, 'dEdA').set('dEdO', slopesOf(batch)).set('dOdIa', bytesOf(coarser, 'f32')));
+  onLevels(checkBck, new Tensors(c, result.set('dOdIa', d), batch.scale), batch.weights);
 });
 
 /** Where the matrix is staged in pieces, unrolled: on GPUs, and on the CPU drivers that take straight-line code. */

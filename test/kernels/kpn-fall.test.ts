@@ -1,7 +1,7 @@
 // kpn/fall: dE/dO of the levels from 2 on (SPEC 2), each from the finer one's, as dup makes them; under postdiff dE/dI of all levels.
 import { CHOICES } from '../../ts/model/spec.js';
 import { useDevice } from '../unit/gpu-harness.js';
-import { batchOf, caseOf, without, type Batch } from './batch.js';
+import { batchOf, caseOf, slopesOf, without, type Batch } from './batch.js';
 import { nodesOf, runKernel, runNodes } from './harness.js';
 import { combinations } from './kernel-test.js';
 import { MATRIX_PATHS, onMatrices } from './paths.js';
@@ -33,14 +33,18 @@ test.each(postdiff)('variant post: %s', async (_, { pyramid, up, shape: [width, 
 });
 
 /** With dE/dK, where that has no place in bck: four layers are too many sums for it. As bck.dK makes it, of dE/dI as above; drivers for the CPU make the same bits. */
-const withK = combinations({ pyramid: CHOICES.pyramid, shape: [[7, 1, 2], [37, 18, 4]] } as const);
-describe.each(MATRIX_PATHS)('variant post.dK, path %s', (path) => {
-  onMatrices.each(withK)('%s', async (_, { pyramid, shape: [width, height, levels] }) => {
-    const c = caseOf({ combine: 'postdiff', pyramid, up: 'bilinear', levels, layers: 4 }, [width, height], 2, { path, params: { ...params, gradient: 'fused' } });
+const withK = [
+  ...combinations({ combine: ['postdiff'], pyramid: CHOICES.pyramid, shape: [[7, 1, 2], [37, 18, 4]] } as const),
+  ...combinations({ combine: ['blend', 'prediff'], pyramid: CHOICES.pyramid, shape: [[7, 1, 3], [37, 18, 4]] } as const),
+] as const;
+describe.each(MATRIX_PATHS)('variants post.dK and simple.dK, path %s', (path) => {
+  onMatrices.each(withK)('%s', async (_, { combine, pyramid, shape: [width, height, levels] }) => {
+    const c = caseOf({ combine, pyramid, up: 'bilinear', levels, layers: 4 }, [width, height], 2, { path, params: { ...params, gradient: 'fused' } });
     const batch = batchOf(c);
+    if (combine !== 'postdiff') batch.contents.set('dEdO', slopesOf(batch));
     const contents = risen(batch);
     const [fall] = await nodesOf(gpu.device, c, /^fall$/);
-    expect(fall!.variant).toBe('post.dK');
+    expect(fall!.variant).toBe(combine === 'postdiff' ? 'post.dK' : 'simple.dK');
     const joined = await runNodes(gpu.device, c, /^fall$/, contents);
     const split = { ...c, params };
     const apart = await runNodes(gpu.device, split, /^fall$/, contents);

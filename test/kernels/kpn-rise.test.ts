@@ -6,22 +6,30 @@ import { batchOf, caseOf, without } from './batch.js';
 import { nodesOf, runKernel, runNodes } from './harness.js';
 import { combinations, testKernel } from './kernel-test.js';
 import { MATRIX_PATHS, onMatrices } from './paths.js';
-import { Tensors, checkDup, checkGuide, checkLoss, checkUp, onLevels } from './step-check.js';
+import { Tensors, checkBlockLosses, checkDup, checkGuide, checkLoss, checkSlopes, checkUp, onLevels } from './step-check.js';
 import { bytesOf, runSteps, values, type Snapshot, type StepCase } from './step-run.js';
 
 const gpu = useDevice();
 const params = { cascade: 'block' };
-const outputs = ['O', 'dOdIa', 'output', 'dEdO', 'downI'];
+const outputs = ['O', 'dOdIa', 'output', 'dEdO', 'downI', 'losses'];
 const check = (t: Tensors): void => {
   onLevels(checkUp, t);
-  onLevels(checkLoss, t, undefined, 0, 1);
+  if (t.snapshot.has('losses')) {
+    onLevels(checkSlopes, t, undefined, 0, 1);
+    checkBlockLosses(t, 16);
+  } else onLevels(checkLoss, t, undefined, 0, 1);
   onLevels(checkDup, t, undefined, 1, 2);
+};
+/** Of `simple`: that it is what ran. */
+const checkSimple = (t: Tensors): void => {
+  expect(t.snapshot.has('losses')).toBe(true);
+  check(t);
 };
 
 const options = { pyramid: CHOICES.pyramid, up: CHOICES.up } as const;
 const shapes = [[1, 1, 2], [6, 1, 3], [19, 34, 5]] as const;
 test.each(combinations({ combine: ['blend', 'prediff'], ...options, shape: shapes } as const))('variant simple: %s', async (_, { combine, pyramid, up, shape: [width, height, levels] }) => {
-  await testKernel(gpu.device, caseOf({ combine, pyramid, up, levels }, [width, height], 2, { params }), { label: /^rise$/, outputs, check });
+  await testKernel(gpu.device, caseOf({ combine, pyramid, up, levels }, [width, height], 2, { params }), { label: /^rise$/, outputs, check: checkSimple });
 });
 
 test.each(combinations({ ...options, shape: shapes } as const))('variant post: %s', async (_, { pyramid, up, shape: [width, height, levels] }) => {
@@ -40,13 +48,20 @@ test.each(combinations({ combine: ['blend', 'prediff'], up: CHOICES.up, shape: [
   const large = async (of: StepCase): Promise<Snapshot> => {
     const [node] = await nodesOf(gpu.device, of, /^rise$/);
     const groups: [number, number, number] = [Math.ceil(Math.ceil(width / 2) / 16), Math.ceil(Math.ceil(height / 2) / 16), 2];
-    return runKernel(gpu.device, { ...node!, spec: { ...node!.spec, 0: 416, 31: 16 }, groups }, without(batchOf(of), ...outputs));
+    const uses = node!.uses.map((use) => (use.name === 'losses' ? { ...use, bytes: 16 * groups[0] * groups[1] * groups[2] } : use));
+    return runKernel(gpu.device, { ...node!, spec: { ...node!.spec, 0: 416, 31: 16 }, groups, uses }, without(batchOf(of), ...outputs));
   };
   const seen = await large(c);
-  check(new Tensors(c, seen, batchOf(c).scale));
+  const t = new Tensors(c, seen, batchOf(c).scale);
+  onLevels(checkUp, t);
+  onLevels(checkSlopes, t, undefined, 0, 1);
+  onLevels(checkDup, t, undefined, 1, 2);
+  checkBlockLosses(t, 32);
   // What is not looked at is not written, and changes nothing else.
   const unseen = await large({ ...c, shown: false });
-  for (const name of outputs.filter((o) => seen.has(o))) expect([name, Buffer.compare(unseen.get(name)!, seen.get(name)!) === 0]).toEqual([name, name !== 'O']);
+  for (const name of outputs.filter((o) => seen.has(o))) expect([name, Buffer.compare(unseen.get(name)!, seen.get(name)!) === 0]).toEqual([name, !['O', 'dOdIa'].includes(name)]);
+  const coarser = (snapshot: Snapshot): Uint8Array => snapshot.get('dOdIa')!.subarray(16 * t.geometry.levels[1]!.first);
+  expect(Buffer.compare(coarser(unseen), coarser(seen))).toBe(0);
 });
 
 // Several blocks each way, and the deepest levels that a block sees five pixels of.
@@ -69,17 +84,19 @@ test.each(['l2', 'smape', 'cosh', 'rel', 'enc', 'even'] as const)('%s, reference
   await testKernel(gpu.device, c, { label: /^rise$/, outputs, check });
 });
 
-test('a result that is not finite is marked and gives no gradient', async () => {
+test('a result that is not finite is counted and gives no gradient', async () => {
   const c = caseOf({ levels: 2 }, [12, 10], 2, { params });
   const batch = batchOf(c);
   const I = values(batch.contents.get('I')!, 'f32');
   for (const [p, bad] of [[5, NaN], [130, Infinity], [200, -Infinity]] as const) I.fill(bad, 4 * p, 4 * p + 4);
   const contents = without(batch, ...outputs).set('I', bytesOf(I, 'f32'));
   const t = new Tensors(c, await runNodes(gpu.device, c, /^rise$/, contents), 1);
-  onLevels(checkLoss, t, undefined, 0, 1);
+  onLevels(checkSlopes, t, undefined, 0, 1);
+  checkBlockLosses(t, 16);
   onLevels(checkDup, t, undefined, 1);
   const g = values(t.buffer('dEdO'), 'f32');
-  for (const bad of [5, 130, 200]) expect(Array.from(g.subarray(4 * bad, 4 * bad + 4))).toEqual([0, 0, 0, -1]);
+  for (const bad of [5, 130, 200]) expect(Array.from(g.subarray(4 * bad, 4 * bad + 4))).toEqual([0, 0, 0, 0]);
+  expect(values(t.buffer('losses'), 'f32').filter((_, i) => i % 4 === 0).reduce((sum, v) => sum + v, 0)).toBe(3);
   expect(g.every(Number.isFinite)).toBe(true);
 });
 
@@ -88,8 +105,8 @@ const models = [
   { combine: 'postdiff', levels: 4 }, { combine: 'postdiff', pyramid: 'binomial', levels: 3 }, { combine: 'postdiff', up: 'bilinear', levels: 2 }, { combine: 'postdiff', up: 'bilinear', levels: 6 },
   { combine: 'postdiff', up: 'bilinear', levels: 5, width: 64, context: 'guide' }, { combine: 'prediff', levels: 3, width: 64, context: 'guide' },
 ] as const;
-const near = (a: Uint8Array, b: Uint8Array, exact: boolean): void => {
-  const [x, y] = [a, b].map((bytes) => values(bytes, 'f32'));
+const near = (a: Uint8Array, b: Uint8Array, exact: boolean, keep: (i: number) => boolean = () => true): void => {
+  const [x, y] = [a, b].map((bytes) => values(bytes, 'f32').filter((_, i) => keep(i)));
   const size = Math.hypot(...y!);
   expect(size).toBeGreaterThan(0);
   expect(Math.hypot(...x!.map((v, i) => v - y![i]!)) / size).toBeLessThan(exact ? 1e-30 : 2e-4); // f16 roundings of dE/dK that fall the other way
@@ -99,7 +116,9 @@ test.each([...models, { combine: 'blend', levels: 4 }, { combine: 'prediff', lev
   const exact = gpu.device.info.type === 'cpu' && model.combine === 'postdiff';
   const [byBlock] = await runSteps(gpu.device, { ...c, params });
   const [byLevel] = await runSteps(gpu.device, { ...c, params: { cascade: 'level' } });
-  for (const name of ['O', 'dOdIa', 'dEdO', 'dEdw', ...(model.combine === 'postdiff' ? ['dEdI'] : [])]) near(byBlock!.get(name)!, byLevel!.get(name)!, exact);
+  const isPost = model.combine === 'postdiff';
+  for (const name of ['O', 'dOdIa', 'dEdw', 'history', ...(isPost ? ['dEdI'] : [])]) near(byBlock!.get(name)!, byLevel!.get(name)!, exact);
+  near(byBlock!.get('dEdO')!, byLevel!.get('dEdO')!, exact, (i) => isPost || i % 4 < 3); // else the fourth channel is not the loss
 });
 
 /** And with dE/dK from fall, where dE/dw is made in the pass back. */

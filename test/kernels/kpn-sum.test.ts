@@ -49,6 +49,20 @@ test.each([
   compare('bad pixels', [sumOf(1)], exactly(Float64Array.of(losses.filter((v) => v < 0).length)));
 });
 
+test.each([3, 300])('losses that are sums of blocks: %d tiles', async (count) => {
+  const c = caseOf({ levels: 2 }, [3, 2], count, { params: { cascade: 'block' } });
+  const [node] = await nodesOf(gpu.device, c, /^sum$/);
+  const bytes = (name: string): number => node!.uses.find((use) => use.name === name)!.bytes;
+  const next = random(7);
+  const losses = Float64Array.from({ length: bytes('losses') / 4 }, (_, i) => (i % 4 === 0 ? Math.floor(3 * next()) : i % 4 === 3 ? Math.fround(next()) : 1e6));
+  expect(losses.length).toBe(4 * count);
+  const result = await runKernel(gpu.device, node!, without(batchOf(c), 'dEdw', 'norms').set('losses', bytesOf(losses, 'f32')).set('parts', new Uint8Array(bytes('parts'))));
+  const [loss, bad] = [3, 0].map((k) => losses.filter((_, i) => i % 4 === k).reduce((sum, v) => sum + v, 0));
+  const last = values(result.get('norms')!, 'f32').slice(-2);
+  compare('loss', [last[0]!], { value: Float64Array.of(loss!), bound: Float64Array.of(16 * u * loss!) });
+  compare('bad pixels', [last[1]!], exactly(Float64Array.of(bad!)));
+});
+
 test('a part that is infinite or NaN makes the norm so', async () => {
   const c = caseOf({}, [5, 3], 1);
   const batch = batchOf(c);

@@ -240,6 +240,38 @@ export const checkLoss: Check = (t, level, tile) => {
   t.compare('loss', t.image('dEdO', 'f32', level, tile, 4).data, expect_.lossGradient(t.c.model, t.image('O', 'f32', level, tile), reference, noise));
 };
 
+/** dE/dO of the finest level as `rise` leaves it without postdiff: the fourth channel is dot(dE/dO, dO/dI.a); a pixel that is not finite has zeros. */
+export const checkSlopes: Check = (t, level, tile) => {
+  const { reference, noise } = t.c.tiles[tile]!;
+  const loss = expect_.lossGradient(t.c.model, t.image('O', 'f32', level, tile), reference, noise);
+  const g = t.image('dEdO', 'f32', level, tile, 4).data;
+  const d = t.image('dOdIa', 'f32', level, tile).data;
+  const value = loss.value.slice(), bound = loss.bound.slice();
+  for (let p = 0; p < g.length / 4; p++) {
+    const terms = loss.value[4 * p + 3] === -1 ? [0] : [0, 1, 2].map((k) => g[4 * p + k]! * d[3 * p + k]!);
+    value[4 * p + 3] = terms.reduce((sum, v) => sum + v, 0);
+    bound[4 * p + 3] = 4 * 2 ** -24 * terms.reduce((sum, v) => sum + Math.abs(v), 0) + 2 ** -126;
+  }
+  t.compare('dE/dO and slope', g, { value, bound });
+};
+
+/** What it leaves of the losses: pixels that are not finite, 0, 0, and the others' loss, of blocks of that many pixels of level 0 each way. */
+export function checkBlockLosses(t: Tensors, block: number): void {
+  const { width, height } = t.geometry.levels[0]!;
+  const [across, down] = [Math.ceil(width / block), Math.ceil(height / block)];
+  const value = new Float64Array(4 * across * down * t.c.tiles.length), bound = value.slice();
+  for (const [tile, { reference, noise }] of t.c.tiles.entries()) {
+    const loss = expect_.lossGradient(t.c.model, t.image('O', 'f32', 0, tile), reference, noise);
+    for (let p = 0; p < width * height; p++) {
+      const at = 4 * ((tile * down + Math.floor(p / width / block)) * across + Math.floor((p % width) / block));
+      const l = loss.value[4 * p + 3]!;
+      if (l === -1) value[at]! += 1;
+      else [value[at + 3]!, bound[at + 3]!] = [value[at + 3]! + l, bound[at + 3]! + loss.bound[4 * p + 3]! + 48 * 2 ** -24 * l]; // 4 pixels, 11 invocations, 32 of those
+    }
+  }
+  t.compare('losses of the blocks', values(t.buffer('losses'), 'f32'), { value, bound });
+}
+
 /** dE/dO of `level` > 0. */
 export const checkDup: Check = (t, level, tile) =>
   t.compare('dE/dO', t.image('dEdO', 'f32', level, tile).data, expect_.coarserGradient(t.c.model, t.parts('I', level - 1, tile, 4), t.image('dEdO', 'f32', level - 1, tile)));

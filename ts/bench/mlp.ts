@@ -124,7 +124,7 @@ export class MlpBatch {
         : [this.dispatch('kpn/mlpbck', panelLaunch(...of, 'back'), [this.geometry, weights, this.act, t.dAct]), barrier, this.dispatch('kpn/mulw', gradients, [this.geometry, this.act, t.dAct, part])]),
       barrier,
       this.dispatch('kpn/sum', { variant: 'apart', spec: { ...spec, 0: 256 }, groups: [groups, 1, 1] }, [this.geometry, t.state, part, t.none, t.dEdw, t.norms],
-        new Uint8Array(Uint32Array.of(gradients.parts, groups, 1).buffer)),
+        new Uint8Array(Uint32Array.of(gradients.parts, groups, 1, 0).buffer)),
       ...(first ? [pack()] : []), // for the next time, beside other small work as in a step
     ], 'forward and backward');
     const names = ['mlp', '', 'mlpbck', '', ...(fused ? [] : ['mulw', '']), 'sum', ...(first ? ['pack'] : [])];

@@ -55,6 +55,15 @@ export function whyNotByBlocks(m: ModelSpec, { name, limits }: DeviceInfo, f32: 
   return undefined;
 }
 
+/** Whether `rise` leaves of level 0 with dE/dO what SLOPES says (glsl/common/options.glsl). */
+export const leavesSlopes = (m: ModelSpec, byBlocks: boolean): boolean => byBlocks && riseOf(m) === 'simple';
+
+/** The loss of each pixel of level 0, or of each block of it: vec4 (glsl/kpn/sum.comp). */
+export interface Losses {
+  buffer: PlanBuffer;
+  count: number;
+}
+
 const blocksOf = ({ levels }: Geometry, level: number, block = BLOCK): [number, number] => [ceilDiv(levels[level]!.width, block), ceilDiv(levels[level]!.height, block)];
 
 /** The block of glsl/kpn/rise.comp. */
@@ -66,14 +75,24 @@ function riseBlock({ geometry: g, limits }: Cascade): number {
 }
 
 /** `rise` from the coarsest level to the end. */
-function addRise(c: Cascade): void {
+function addRise(c: Cascade): Losses {
   const { pass } = c;
-  if (riseOf(c.model) === 'post') return addRisePost(c, 'rise', 'post', 1);
+  if (riseOf(c.model) === 'post') {
+    addRisePost(c, 'rise', 'post', 1);
+    return pixelLosses(c);
+  }
   const block = riseBlock(c);
-  c.node('rise', 'rise', 'simple', { groups: [...blocksOf(c.geometry, 1, block), c.geometry.tiles], local: simpleRise(block).local, spec: { 31: block, 32: c.shown } }, [
-    c.geo, r(c.noise), r(pass.filtered), r(c.mip), r(c.ref), w(pass.combined), w(pass.diff), w(c.gradient), w(pass.output),
+  const groups: [number, number, number] = [...blocksOf(c.geometry, 1, block), c.geometry.tiles];
+  const count = groups.reduce((product, n) => product * n, 1);
+  const losses = c.buffer('losses', 16 * count);
+  c.node('rise', 'rise', 'simple', { groups, local: simpleRise(block).local, spec: { 31: block, 32: c.shown } }, [
+    c.geo, r(c.noise), r(pass.filtered), r(c.mip), r(c.ref), w(pass.combined), w(pass.diff), w(c.gradient), w(pass.output), w(losses),
   ]);
+  return { buffer: losses, count };
 }
+
+/** Where dE/dO has them. */
+const pixelLosses = (c: Cascade): Losses => ({ buffer: c.gradient, count: c.geometry.levels[0]!.pixels });
 
 /** The same from the coarsest level that is not there yet to level `base`: to the end, or no further than what guides the next level. */
 function addRisePost(c: Cascade, label: string, kind: 'post' | 'guide', base: number): void {
@@ -86,20 +105,20 @@ function addRisePost(c: Cascade, label: string, kind: 'post' | 'guide', base: nu
 }
 
 /** The layers, O of all levels, and dE/dO of the finest one, by blocks also of level 1. */
-export function addRising(c: Cascade, fwd: AddForward): void {
+export function addRising(c: Cascade, fwd: AddForward): Losses {
   const { node, model: m, geometry: g, variant, geo, mip, pass } = c;
   if (m.context !== 'guide') fwd('fwd', 0, g.pixels, mip);
   if (!c.byBlocks) {
     if (m.context === 'guide') addGuided(node, m, g, variant, geo, mip, c.guide, pass, fwd);
     else addCombining(node, m, g, variant, geo, mip, pass);
     node('loss', 'loss', undefined, g.levels[0]!.pixels, [geo, r(c.noise), r(pass.combined), r(c.ref), w(c.gradient)]);
-    return;
+    return pixelLosses(c);
   }
   for (let i = m.levels - 1; i >= 0 && m.context === 'guide'; --i) {
     fwd(`fwd ${i}`, g.levels[i]!.first, g.levels[i]!.pixels, i === m.levels - 1 ? mip : c.guide);
     if (i > 0) addRisePost(c, `rise ${i}`, 'guide', i);
   }
-  addRise(c);
+  return addRise(c);
 }
 
 /** What makes dE/dK of dE/dI in the same dispatch: what it reads, and where it goes. */
@@ -119,9 +138,9 @@ export function addFalling(c: Cascade, kernel?: KernelGradient): { dEdI: PlanBuf
   const { filtered, diff } = c.pass;
   const post = m.combine === 'postdiff';
   const bytes = g.pixels * 16 * partsOf(m);
-  const fall = fallOf(c);
-  if (fall && post && kernel) {
-    node('fall', 'fall', 'post.dK', fall, [geo, r(filtered), rw(gradient), r(kernel.state), r(kernel.image), r(kernel.K), r(diff), w(kernel.dK)]);
+  const fall = fallOf(c, kernel !== undefined);
+  if (fall && kernel) {
+    node('fall', 'fall', post ? 'post.dK' : 'simple.dK', fall, [geo, r(filtered), rw(gradient), r(kernel.state), r(kernel.image), r(kernel.K), r(diff), w(kernel.dK)]);
     return { dEdI: gradient, hasKernelGradient: true };
   }
   const dEdI = post ? c.buffer('dEdI', bytes) : gradient;
@@ -139,15 +158,15 @@ export function addFalling(c: Cascade, kernel?: KernelGradient): { dEdI: PlanBuf
   return made;
 }
 
-/** The grid of `fall`; undefined where there is nothing for it to do, or the device has no room for its workgroups. */
-function fallOf({ byBlocks, geometry: g, model: m, limits }: Cascade): Grid | undefined {
+/** The grid of `fall`, and of what makes dE/dK in it; undefined where there is nothing for it to do, or the device has no room for its workgroups. */
+function fallOf({ byBlocks, geometry: g, model: m, limits }: Cascade, makesK: boolean): Grid | undefined {
   const post = m.combine === 'postdiff';
   if (!byBlocks || (!post && m.levels < 3)) return undefined;
   const { bytes, least } = FALL[post ? 'post' : 'simple'];
   const area = m.levels > 2 ? g.levels[2]!.width * g.levels[2]!.height : 0;
-  const local = Math.max(post ? 4 * BLOCK ** 2 : 0, 32 * ceilDiv(area, 32));
+  const local = Math.max(post ? 4 * BLOCK ** 2 : makesK ? 64 : 0, 32 * ceilDiv(area, 32));
   if (local > limits.maxComputeWorkGroupInvocations || Math.max(least, bytes * local) > limits.maxComputeSharedMemorySize) return undefined;
-  if (!post) return { groups: [g.tiles, 1, 1], local };
+  if (!post) return { groups: [g.tiles, 1 + (makesK ? ceilDiv((g.levels[0]!.pixels + g.levels[1]!.pixels) / g.tiles, local) : 0), 1], local };
   const blocks = [1, 2].reduce((sum, i) => sum + blocksOf(g, i)[0] * blocksOf(g, i)[1], 0);
   return { groups: [m.levels - 2 + blocks, g.tiles, 1], local };
 }

@@ -12,7 +12,7 @@ import { geometryOf, hasSmallLevel, type Geometry } from '../kpn/geometry.js';
 import { addCombining, addPacking, addPyramid, ceilDiv, needsDown, nodeAdder, push, r, rw, w, type AddForward, type Combining, type Use } from '../kpn/nodes.js';
 import { modelFromParams, modelParams, specOf } from '../kpn/options.js';
 import { choosePath, forwardLaunch, fusedLaunch, gradientLaunch, isPacked, panelLaunch, slotsOf, type GradientLaunch, type KeptActivations, type Launch, type LayerPath } from '../kpn/path.js';
-import { addFalling, addRising, whyNotByBlocks, type Cascade } from './cascade.js';
+import { addFalling, addRising, leavesSlopes, whyNotByBlocks, type Cascade } from './cascade.js';
 import { addDifferences, DEFAULT_STEP, SETTLING_FRAMES, targetsOf } from './deriv.js';
 import { pictureShapes, Pictures } from './present.js';
 import { hyperBytes, HYPER_BYTES, initialState, readState, STATE_BYTES, SUM_WEIGHTS, type State } from './state.js';
@@ -153,11 +153,12 @@ export class KpnT implements ModuleInstance {
     const geo: Use = { buffer: keep('geometry', g.bytes.byteLength, g.bytes), access: 'r', kind: 'uniform' };
     const cpu = ctx.device.type === 'cpu';
     const local = cpu ? 256 : 64;
+    const byBlocks = this.risesByBlocks(ctx);
+    const slopes = leavesSlopes(m, byBlocks);
     const spec = specOf(m, local, {
-      packRounds: cpu, inputF32: ctx.port('input')!.shape.format === 'f32', refF32: ctx.port('ref')!.shape.format === 'f32', small: hasSmallLevel(g),
+      packRounds: cpu, inputF32: ctx.port('input')!.shape.format === 'f32', refF32: ctx.port('ref')!.shape.format === 'f32', small: hasSmallLevel(g), slopes,
     });
     const node = nodeAdder(ctx, spec);
-    const level = (i: number): number => g.levels[i]!.pixels;
     const { parts: sums, dK: made, kept = 'all', ...mulw } = this.gradientLaunch(ctx, path, spec, f32);
     const layerWeights = r(path.name === 'plain' ? k.rounded : k.weights);
     const read = (name: string): PlanBuffer => {
@@ -195,9 +196,9 @@ export class KpnT implements ModuleInstance {
     };
     const pass: Combining = { filtered, coarse, combined, diff, output: ctx.output('output') };
     const cascade: Cascade = {
-      node, model: m, geometry: g, variant, byBlocks: this.risesByBlocks(ctx), shown: shown.persistent, limits: ctx.device.limits, buffer: (name, bytes) => ctx.buffer(name, bytes), geo, noise, ref, mip, guide, pass, gradient,
+      node, model: m, geometry: g, variant, byBlocks, shown: shown.persistent, limits: ctx.device.limits, buffer: (name, bytes) => ctx.buffer(name, bytes), geo, noise, ref, mip, guide, pass, gradient,
     };
-    addRising(cascade, fwd);
+    const losses = addRising(cascade, fwd);
 
     // Backward.
     const dK = made === 'apart' ? ctx.buffer('dK', g.pixels * outputsOf(m) * el) : undefined;
@@ -216,8 +217,8 @@ export class KpnT implements ModuleInstance {
 
     // The weights' gradient: its parts' sum in order, the update.
     const weightGroups = count / SUM_WEIGHTS;
-    const lossPixels = Math.max(4096, ceilDiv(level(0), 64));
-    const lossGroups = ceilDiv(level(0), lossPixels);
+    const lossesAGroup = Math.max(4096, ceilDiv(losses.count, 64));
+    const lossGroups = ceilDiv(losses.count, lossesAGroup);
     const norms = ctx.buffer('norms', 8 * (weightGroups + lossGroups));
     const reduce = { ...spec, 0: 256 };
     if (deriv)
@@ -234,9 +235,9 @@ export class KpnT implements ModuleInstance {
           addCombining(node, m, g, variant, geo, mip, pass, ` ${name}`);
         },
       }, deriv, ctx.params.float('dstep'));
-    const sum = [geo, r(k.state), r(partial), r(gradient), w(k.dEdw), w(norms)];
+    const sum = [geo, r(k.state), r(partial), r(losses.buffer), w(k.dEdw), w(norms)];
     const before = [r(k.master), r(k.moment1), r(k.moment2)]; // the update
-    const sumLaunch = { label: 'sum', kernel: 'kpn/sum', spec: reduce, groups: [weightGroups + lossGroups, 1, 1] as [number, number, number], push: push(sums, weightGroups, lossPixels) };
+    const sumLaunch = { label: 'sum', kernel: 'kpn/sum', spec: reduce, groups: [weightGroups + lossGroups, 1, 1] as [number, number, number], push: push(sums, weightGroups, lossesAGroup, losses.count) };
     const asked = ctx.params.string('step');
     if (asked === 'joined' || (asked === 'auto' && !cpu && !deriv)) {
       const [g0, , ...rest] = sum;

@@ -43,13 +43,13 @@ export function modelFromParams(params: ParamReader, base?: Partial<ModelSpec>):
   return m;
 }
 
-/** Specialisation constants of glsl/common/options.glsl, half.glsl and addressing.glsl. `local`: invocations a workgroup; `packRounds`: CPU drivers (llvmpipe) round to nearest by themselves; `small`: pictures may be less than 4 pixels wide or high. */
-export function specOf(m: ModelSpec, local: number, formats: { inputF32?: boolean; refF32?: boolean; packRounds?: boolean; small?: boolean } = {}): NonNullable<NodeDesc['spec']> {
+/** Specialisation constants of glsl/common/options.glsl, half.glsl and addressing.glsl. `local`: invocations a workgroup; `packRounds`: CPU drivers (llvmpipe) round to nearest by themselves; `small`: pictures may be less than 4 pixels wide or high; `slopes`: training's, SLOPES. */
+export function specOf(m: ModelSpec, local: number, formats: { inputF32?: boolean; refF32?: boolean; packRounds?: boolean; small?: boolean; slopes?: boolean } = {}): NonNullable<NodeDesc['spec']> {
   const index = <K extends keyof typeof CHOICES>(k: K): number => (CHOICES[k] as readonly string[]).indexOf(m[k]);
   return {
     0: local, 1: m.width, 2: m.layers, 3: index('context'), 4: index('pyramid'), 5: index('up'), 6: index('combine'),
     7: index('apply'), 8: { f: m.sharp }, 9: index('ablend'), 10: index('act'), 11: index('loss'), 12: outputsOf(m),
     13: formats.inputF32 ?? false, 14: formats.refF32 ?? false,
-    27: formats.packRounds ?? false, 30: formats.small ?? true,
+    27: formats.packRounds ?? false, 30: formats.small ?? true, 33: formats.slopes ?? false,
   };
 }
