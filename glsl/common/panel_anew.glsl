@@ -24,11 +24,13 @@ const uint HELD = LAYERS < 3 ? LAYERS : 3; // layers whose weights stay in regis
 uint deltaAt(uint l) { return (LAYERS - l) % 2 * 2 * WORDS; }
 uint givenAt(uint l) { return deltaAt(l) + WORDS; }
 
-// w of all layers but the first, which is not needed for the way back: blocks of TILE_N rows side by side, so that a word a row is enough to keep banks apart.
-const uint MATRIX_ROWS = (LAYERS - 1) * WIDTH + OUTPUTS, MATRIX_PITCH = MATRIX_ROWS / TILE_N * WORDS + 1;
-shared uvec4 matrices[TILE_N * MATRIX_PITCH];
+// w of the layers between the first, which is not needed for the way back, and the last, which stays in registers: blocks of TILE_N rows side by side, so that a word a row is enough to
+// keep banks apart.
+const uint MATRIX_ROWS = (LAYERS - 1) * WIDTH, MATRIX_PITCH = MATRIX_ROWS / TILE_N * WORDS + 1;
+shared uvec4 matrices[MATRIX_ROWS == 0 ? 1 : TILE_N * MATRIX_PITCH];
 uint blockAt(uint l, uint block) { return ((l - 1) * COLS + block) * WORDS; }
 MatrixB held[HELD * COLS * KS]; // (layer, n, k)
+MatrixB heldLast[OUTPUTS / TILE_K * COLS]; // (k, n)
 
 Accumulator dw[PAIRS * COLS + SINGLE];
 
@@ -68,6 +70,7 @@ void placeAhead() {
 
 void holdWeights() {
   UNROLL for (uint i = 0; i < held.length(); ++i) matrixLoad(held[i], weights, i / KS * TILE_N * WORDS + i % KS * TILE_K / 8, WORDS, COLUMNS);
+  UNROLL for (uint i = 0; i < heldLast.length(); ++i) matrixLoad(heldLast[i], weights, (LAYERS * WIDTH + i / COLS * TILE_K) * WORDS + i % COLS * TILE_N / 8, WORDS, ROWS);
 }
 
 MatrixA operand(HalfAccumulator sums) { return MatrixA(sums); } // (as an argument of a macro)
@@ -75,6 +78,10 @@ MatrixA operand(HalfAccumulator sums) { return MatrixA(sums); } // (as an argume
 #define FORWARD_WEIGHTS(b, l, n, k) \
   if ((l) < HELD) b = held[((l) * COLS + (n)) * KS + (k)]; \
   else matrixLoad(b, matrices, blockAt(l, n) + (k) * TILE_K / 8, MATRIX_PITCH, COLUMNS);
+
+#define BACK_WEIGHTS(b, l, n, k) \
+  if ((l) == LAYERS) b = heldLast[(k) * COLS + (n)]; \
+  else matrixLoad(b, matrices, blockAt(l, k) + (n) * TILE_N / 8, MATRIX_PITCH, ROWS);
 
 // `l`, here and below: a constant, so that matrices are in registers.
 void makeAnew(uint l) {
@@ -91,7 +98,7 @@ void makeAnew(uint l) {
 // From delta[from] = D of layer l to delta[to] = D of layer l - 1 = (w_l^T D) * act'(G).
 void passBack(uint l, uint from, uint to) {
   UNROLL for (uint n = 0; n < COLS; ++n) {
-    PRODUCT(sum, MS, operand(delta[from * OWN + m * COLS + k]), (l == LAYERS ? OUTPUTS : WIDTH) / TILE_K, matrixLoad(b, matrices, blockAt(l, k) + n * TILE_N / 8, MATRIX_PITCH, ROWS))
+    PRODUCT(sum, MS, operand(delta[from * OWN + m * COLS + k]), (l == LAYERS ? OUTPUTS : WIDTH) / TILE_K, BACK_WEIGHTS(b, l, n, k))
     UNROLL for (uint m = 0; m < MS; ++m) {
       HalfAccumulator rounded;
       sumHalf(rounded, sum[m]);

@@ -45,12 +45,14 @@ shared float shares[SHARES * WEIGHTS];
 // The parts k..end of weight w, in order.
 float sumParts(uint w, uint count, uint k, uint end) {
   float g = 0.0;
+  float v[AT_ONCE];
   for (; k + AT_ONCE <= end; k += AT_ONCE) {
-    float v[AT_ONCE];
     [[unroll]] for (uint j = 0; j < AT_ONCE; ++j) v[j] = part[(k + j) * count + w];
     [[unroll]] for (uint j = 0; j < AT_ONCE; ++j) g += v[j];
   }
-  for (; k < end; ++k) g += part[k * count + w];
+  if (k == end) return g;
+  [[unroll]] for (uint j = 0; j < AT_ONCE; ++j) v[j] = k + j < end ? part[(k + j) * count + w] : 0.0;
+  [[unroll]] for (uint j = 0; j < AT_ONCE; ++j) g += v[j];
   return g;
 }
 

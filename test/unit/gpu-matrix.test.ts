@@ -210,11 +210,11 @@ test.each([1, 128, 129, 32768, 32769, 87040, 1 << 20])('activations are made ane
   const info = gpu([], [], { subgroup: { size: 32, min: 32, max: 32, sizeControl: true, fullSubgroups: true }, limits: { ...real.limits, maxComputeSharedMemorySize: 49152, maxComputeWorkGroupInvocations: 1024 } });
   const path = { name: 'khr', tile: { m: 16, n: 16, k: 16, converts: true as const } } as const;
   const launch = (width: number, layers: number, kept?: 'anew', of: typeof path | { name: 'khr'; tile: { m: number; n: number; k: number } } = path, shared = info) => fusedLaunch(of, shared, { 0: 64 }, width, layers, pixels, 1, kept);
-  for (const layers of [1, 3, 6]) {
+  for (const [layers, subgroups] of [[1, 4], [3, 4], [4, 4], [5, 8], [6, 8]] as const) {
     const { variant, kept, dK, spec, groups, parts } = launch(32, layers, 'anew')!;
     expect([variant, kept, dK, groups, launch(32, layers)!.kept]).toEqual(['fused.anew.khr', 'anew', 'apart', [parts, 1, 1], pixels > 32768 ? 'anew' : 'all']);
     const part = (spec[17] as number) * (spec[22] as number) * (spec[23] as number); // pixels
-    expect([parts * part >= pixels, (parts - 1) * part < pixels, parts <= 132]).toEqual([true, true, true]);
+    expect([parts * part >= pixels, (parts - 1) * part < pixels, parts <= (subgroups === 4 ? 264 : 132), spec[22]]).toEqual([true, true, true, subgroups]); // two workgroups a processor, or one
     expect(forwardLaunch(path, info, { 0: 64 }, 32, pixels, 1, 'anew').variant).toBe('anew.khr.resident');
   }
   const none = [launch(64, 3, 'anew'), launch(32, 7, 'anew'), launch(32, 3, 'anew', { name: 'khr', tile: { m: 16, n: 16, k: 16 } }), launch(32, 3, 'anew', path, { ...info, type: 'cpu' }), launch(32, 6, 'anew', path, { ...info, limits: { ...info.limits, maxComputeSharedMemorySize: 32768 } })];

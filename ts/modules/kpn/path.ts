@@ -295,8 +295,8 @@ const SHARED_OF_TWO = 24 * 1024;
 function anewLaunch(tile: TileShape, info: DeviceInfo, spec: Launch['spec'], width: number, layers: number, pixels: number): GradientLaunch | undefined {
   const subgroup = subgroupOf(info);
   const panel = Math.max(tile.m, subgroup / 2);
-  // D and G of two layers, and all weights but the first layer's, with as many outputs as there may be.
-  const bytesOf = (subgroups: number): number => subgroups * panel * pitch(4 * width) + tile.n * pitch((layers * width ** 2) / tile.n);
+  // D and G of two layers, and all weights but the first and the last layer's.
+  const bytesOf = (subgroups: number): number => subgroups * panel * pitch(4 * width) + tile.n * pitch(((layers - 1) * width ** 2) / tile.n);
   // Where a processor has room for two workgroups, one works while the other waits at its barriers.
   const [perGroup, most] = bytesOf(4) <= SHARED_OF_TWO ? [4, 2 * PROCESSORS] : [8, PROCESSORS];
   const batch = perGroup * panel, bytes = bytesOf(perGroup);
