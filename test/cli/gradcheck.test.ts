@@ -83,7 +83,7 @@ describe('the command', () => {
   });
 
   test('a wrong f16 path is found, though the f32 one is right', async () => {
-    const { code, out } = await check([], broken('kpn/kernel_gradient.glsl', 'kpn/bck', ['plain', 'plain.rolled'], ['PATH_PLAIN=1', 'ROLLED=1'], 'dot(g, d) * blendWeightSlope(dK[part].alpha);', '0.0;'));
+    const { code, out } = await check([], broken('kpn/kernel_gradient.glsl', 'kpn/bck', ['plain', 'plain.rolled'], ['PATH_PLAIN=1', 'ROLLED=1'], '(hasSlope ? given.w : dot(g, d)) * blendWeightSlope(dK[part].alpha);', '0.0;'));
     expect(code).toBe(1);
     const [differences, path] = out.split('path plain');
     expect(differences).not.toMatch(/wrong$/m);
