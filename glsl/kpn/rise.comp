@@ -147,9 +147,9 @@ void main() {
           g[k] = e.y;
           g.w += e.x;
         }
-        bool fine = finite(O) && finite(g);
-        if (own) loss += fine ? vec2(g.w, 0) : vec2(0, 1);
-        g = fine ? vec4(g.rgb, dot(g.rgb, d)) : vec4(0);
+        bool counts = finite(O) && finite(g);
+        if (own) loss += counts ? vec2(g.w, 0) : vec2(0, 1);
+        g = counts ? vec4(g.rgb, dot(g.rgb, d)) : vec4(0);
         share[q] = through(g.rgb, I[q].a);
         if (own) {
           uint p = base + at[q];

@@ -156,7 +156,7 @@ export class KpnT implements ModuleInstance {
     const byBlocks = this.risesByBlocks(ctx);
     const slopes = leavesSlopes(m, byBlocks);
     const spec = specOf(m, local, {
-      packRounds: cpu, inputF32: ctx.port('input')!.shape.format === 'f32', refF32: ctx.port('ref')!.shape.format === 'f32', small: hasSmallLevel(g), slopes,
+      packRounds: cpu, inputF32: ctx.port('input')!.shape.format === 'f32', refF32: ctx.port('ref')!.shape.format === 'f32', small: hasSmallLevel(g.levels), slopes,
     });
     const node = nodeAdder(ctx, spec);
     const { parts: sums, dK: made, kept = 'all', ...mulw } = this.gradientLaunch(ctx, path, spec, f32);

@@ -35,8 +35,8 @@ export function divisor(d: number): [factor: number, shift: number] {
   return 2 ** bits === d ? [2 ** 32 - 1, bits] : [Number((1n << BigInt(31 + bits)) / BigInt(d)), bits - 1];
 }
 
-/** Whether a side of a level is shorter than 4 pixels: SMALL of glsl/common/addressing.glsl. */
-export const hasSmallLevel = ({ levels }: Geometry): boolean => levels.some((l) => Math.min(l.width, l.height) < 4);
+/** Whether a side of one of these levels is shorter than 4 pixels: SMALL of glsl/common/addressing.glsl. */
+export const hasSmallLevel = (levels: readonly { width: number; height: number }[]): boolean => levels.some((l) => Math.min(l.width, l.height) < 4);
 
 /** Layout of `tiles` tiles of width x height pixels. */
 export function geometryOf(m: ModelSpec, tiles: number, width: number, height: number): Geometry {

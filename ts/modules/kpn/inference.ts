@@ -3,6 +3,7 @@
 
 import type { BuildContext, NodeDesc, PlanBuffer, PortShape } from '../../graph/types.js';
 import { partsOf, weightCount, type ModelSpec } from '../../model/spec.js';
+import { hasSmallLevel } from './geometry.js';
 import { addPacking, needsDown, nodeAdder, push, r, w, type Use } from './nodes.js';
 import { specOf } from './options.js';
 import { choosePath, denoiseLaunch, inferenceLaunch, isPacked, pixelsPerGroup, runsOf, type Launch } from './path.js';
@@ -40,8 +41,7 @@ const MOST_RUNS = 8;
 export function prepareInference(ctx: BuildContext, m: ModelSpec, shape: PortShape, weights: PlanBuffer, runs: readonly (readonly WindowLevel[])[]): Inference {
   const { device } = ctx;
   const cpu = device.type === 'cpu';
-  const small = runs.some((levels) => levels.some(({ full }) => Math.min(full.width, full.height) < 4));
-  const spec = specOf(m, cpu ? 256 : 64, { packRounds: cpu, small });
+  const spec = specOf(m, cpu ? 256 : 64, { packRounds: cpu, small: hasSmallLevel(runs.flat().map(({ full }) => full)) });
   const path = choosePath(device, ctx.params.string('path'), (text) => ctx.warn(text));
   // Built for the whole picture, so that a window's results are its, bit by bit.
   const inAll = shape.count * runs.flatMap((levels) => levels.slice(0, m.levels)).reduce((sum, { full }) => sum + full.width * full.height, 0);
