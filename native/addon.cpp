@@ -160,7 +160,11 @@ Op toOp(const Napi::Object& o) {
     const auto view = views.Get(i).As<Napi::Object>();
     op.views.push_back({fromHandle<Buffer>(view.Get("buffer")), count(view.Get("offset")), count(view.Get("bytes"))});
   }
-  if (op.kind == Op::Kind::fill) op.value = word(o.Get("value"));
+  if (op.kind == Op::Kind::fill) {
+    op.value = word(o.Get("value"));
+  } else {
+    op.lead = word(o.Get("lead"));
+  }
   if (op.kind == Op::Kind::dispatch) {
     op.kernel = fromHandle<Kernel>(o.Get("kernel"));
     op.label = text(o.Get("label"));

@@ -12,7 +12,7 @@ Program::Program(std::shared_ptr<Device> device, std::string name, std::vector<O
     : device_(std::move(device)), name_(std::move(name)), ops_(std::move(ops)) {
   device_->requireUsable();
   collectBuffers();
-  dropNeedlessBarriers();
+  divide();
   commandPool_ = device_->makeCommandPool();
   allocateSets();
   device_->add(this);
@@ -37,21 +37,11 @@ void Program::collectBuffers() {
   }
 }
 
-/** Each repetition and each command buffer ends with a barrier anyway, and one is enough between two ops. */
-void Program::dropNeedlessBarriers() {
-  bool barred = true;
-  Op* last = nullptr;
+void Program::divide() {
   for (Op& op : ops_) {
-    if (op.kind == Op::Kind::barrier) {
-      op.skip = barred;
-      if (!barred) last = &op;
-      barred = true;
-    } else {
-      barred = false;
-      last = nullptr;
-    }
+    if (op.kind == Op::Kind::barrier) ++segments_;
+    op.segment = segments_ - 1;
   }
-  if (last != nullptr) last->skip = true;
 }
 
 void Program::allocateSets() {
@@ -151,21 +141,47 @@ Program::Recording Program::record(uint32_t repeats, Stamps stamps) {
     stamp();
   }
   const Op* last = nullptr;
+  bool open = false;  // something was recorded since the last barrier
+  const auto bar = [&](bool end) {
+    recordBarrier(made.commands, end);
+    open = false;
+  };
+  const bool alone = stamps == Stamps::ops;  // an op's time is its own
   for (uint32_t r = 0; r < repeats; ++r) {
-    for (const Op& op : ops_) {
-      if (op.kind == Op::Kind::dispatch) {
-        recordDispatch(made.commands, op, last);
-        last = &op;
-      } else {
-        recordOp(made.commands, op);
+    const bool end = r + 1 == repeats;
+    for (uint32_t segment = 0; segment < segments_; ++segment) {
+      const std::vector<const Op*> ops = together(segment, alone || r == 0, alone || end);
+      if (open && !ops.empty()) bar(false);
+      for (const Op* op : ops) {
+        if (op->kind == Op::Kind::dispatch) {
+          recordDispatch(made.commands, *op, last);
+          last = op;
+        } else {
+          recordTransfer(made.commands, *op);
+        }
+        open = true;
+        if (stamps == Stamps::ops) stamp();
       }
-      if (stamps == Stamps::ops && op.kind != Op::Kind::barrier) stamp();
     }
-    recordBarrier(made.commands, r + 1 == repeats);
+    // Each command buffer ends with a barrier, and each repetition whose end is stamped.
+    if (end || (open && stamps != Stamps::none)) bar(end);
     if (stamps == Stamps::repeats) stamp();
   }
   device_->check(vk.vkEndCommandBuffer(made.commands), "vkEndCommandBuffer of " + name_);
   return made;
+}
+
+std::vector<const Op*> Program::together(uint32_t segment, bool first, bool last) const {
+  std::vector<const Op*> own;
+  std::vector<const Op*> following;
+  for (const Op& op : ops_) {
+    if (op.kind == Op::Kind::barrier) continue;
+    const bool ahead = op.lead > op.segment;  // in the repetition before
+    if (first ? op.segment == segment : !ahead && op.segment - op.lead == segment) own.push_back(&op);
+    if (!last && ahead && op.segment + segments_ - op.lead == segment) following.push_back(&op);
+  }
+  own.insert(own.end(), following.begin(), following.end());
+  return own;
 }
 
 void Program::recordDispatch(VkCommandBuffer commands, const Op& op, const Op* last) const {
@@ -194,14 +210,12 @@ void Program::recordDispatch(VkCommandBuffer commands, const Op& op, const Op* l
   if (labelled) vkCmdEndDebugUtilsLabelEXT(commands);
 }
 
-void Program::recordOp(VkCommandBuffer commands, const Op& op) const {
+void Program::recordTransfer(VkCommandBuffer commands, const Op& op) const {
   auto& vk = device_->vk;
-  if (op.kind == Op::Kind::barrier && !op.skip) {
-    recordBarrier(commands, false);
-  } else if (op.kind == Op::Kind::copy) {
+  if (op.kind == Op::Kind::copy) {
     const VkBufferCopy copy{op.views[0].offset, op.views[1].offset, op.views[0].bytes};
     vk.vkCmdCopyBuffer(commands, op.views[0].buffer->handle(), op.views[1].buffer->handle(), 1, &copy);
-  } else if (op.kind == Op::Kind::fill) {
+  } else {
     vk.vkCmdFillBuffer(commands, op.views[0].buffer->handle(), op.views[0].offset, op.views[0].bytes, op.value);
   }
 }

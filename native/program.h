@@ -30,7 +30,8 @@ struct Op {
   std::array<uint32_t, 3> groups{1, 1, 1};
   uint32_t value = 0;  ///< fill
   VkDescriptorSet set = VK_NULL_HANDLE;
-  bool skip = false;  ///< a barrier where another one stands already
+  uint32_t lead = 0;     ///< barriers by which it comes earlier in a repetition that follows another
+  uint32_t segment = 0;  ///< barriers before it
 };
 
 struct RunOptions {
@@ -81,9 +82,12 @@ private:
   void allocateSets();
   void writeSet(const Op& op);
   void collectBuffers();
-  void dropNeedlessBarriers();
+  /** Counts segments: what stands between barriers. */
+  void divide();
   Recording record(uint32_t repeats, Stamps stamps);
-  void recordOp(VkCommandBuffer commands, const Op& op) const;
+  /** What is recorded of a segment: its own ops, and of the next repetition those that lead to it. `first`, `last`: of all. */
+  std::vector<const Op*> together(uint32_t segment, bool first, bool last) const;
+  void recordTransfer(VkCommandBuffer commands, const Op& op) const;
   void recordDispatch(VkCommandBuffer commands, const Op& op, const Op* last) const;
   void recordBarrier(VkCommandBuffer commands, bool last) const;
   uint32_t stampsPerRepeat(Stamps stamps) const;
@@ -95,6 +99,7 @@ private:
   std::shared_ptr<Device> device_;
   std::string name_;
   std::vector<Op> ops_;
+  uint32_t segments_ = 1;
   std::vector<std::shared_ptr<Buffer>> buffers_;
   bool transfers_ = false, uniforms_ = false;
   Handle<VkDescriptorPool> descriptorPool_;

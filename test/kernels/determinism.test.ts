@@ -1,6 +1,7 @@
-// The same graph, seed, device and driver give the same bits, whatever the number of frames a submit, with buffers that share
-// memory or not.
+// The same graph, seed, device and driver give the same bits, whatever the number of frames a submit (of which all but the first begin beside
+// the end of the one before), with buffers that share memory or not.
 import { loadSpirv } from '../../ts/gpu/kernel.js';
+import { segmentsOf, stepName } from '../../ts/graph/plan.js';
 import { runGraph, type RunAccess } from '../../ts/graph/run.js';
 import type { ModuleType, PlanBuffer, PortShape } from '../../ts/graph/types.js';
 import { modules } from '../../ts/modules/index.js';
@@ -82,6 +83,18 @@ test.each(PATHS)('path %s: any number of frames a submit, memory shared or not',
   const first = await train(60, { path });
   for (const maxSlice of [1, 7, 60]) expect(await train(60, { path, maxSlice })).toBe(first);
   expect(await train(60, { path, shareMemory: false })).toBe(first);
+});
+
+test("the next frame's data are made beside this frame's sums, and nothing else of it begins before there are new weights", async () => {
+  let early: string[] = [];
+  await runGraph({
+    file: 'test.cfg', registry, device: () => gpu.device, loadSpirv, lastFrameOnly: true, text: graph(['frames:2']),
+    inspect: ({ plan }) => {
+      const segments = segmentsOf(plan.steps.length, plan.barriers);
+      early = plan.steps.filter((_, i) => plan.leads[i]! > segments[i]!).map(stepName);
+    },
+  });
+  expect(early).toEqual(['cnngenin:01 gen', 'cnngenin:01 tick', 'kpn-t:01 mip']);
 });
 
 test.each(PATHS)('path %s: levels one by one under the guide, chroma', async (path) => {

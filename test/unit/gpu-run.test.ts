@@ -1,5 +1,5 @@
 // Replaying: exact counts, independence of how repetitions are packed into submits, interrupts, time stamps, order, leaks.
-import type { GpuBuffer, Program } from '../../ts/gpu/index.js';
+import type { GpuBuffer, Op, Program } from '../../ts/gpu/index.js';
 import { compileShader, doubleAdd, doubleAddOp, readWords, runScript, useDevice } from './gpu-harness.js';
 
 const spirv = compileShader('double-add');
@@ -47,6 +47,54 @@ test.each([0.01, 1, 1000])('submits of %d ms: the same result', async (submitMs)
   counter.fill(0);
   expect((await counting.run(2000, { submitMs })).done).toBe(2000);
   expect(await readWords(counter)).toEqual(new Array(64).fill(2000));
+});
+
+/**
+ * Counts, and takes the count in behind barriers: x -> 2x + count. Where the counting leads by two barriers it is done in the repetition before, whose x then takes in
+ * one more; but no repetition follows the last one of a submit.
+ */
+describe('an op that leads', () => {
+  const run = async (lead: number | undefined, repetitions: number, options: { maxPerSubmit?: number; timestamps?: boolean; submitMs?: number }): Promise<number> => {
+    const { device } = holder;
+    const [other, taker] = [device.buffer('other', 256), doubleAdd(device, spirv)];
+    const kernel = device.kernel({ name: 'count', spirv: compileShader('count'), bindings: ['storage'] });
+    const count = (buffer: GpuBuffer): Op => ({ op: 'dispatch', kernel, bindings: [{ buffer }], groups: [1, 1, 1] });
+    const leading = device.program([
+      { ...count(counter), ...(lead === undefined ? {} : { lead }) }, { op: 'barrier' },
+      { op: 'barrier' }, // nothing before it
+      count(other), { op: 'barrier' },
+      doubleAddOp(taker, { buffer: counter }, { buffer: target }, 0, 64),
+    ]);
+    for (const buffer of [counter, target, other]) buffer.fill(0);
+    expect((await leading.run(repetitions, options)).done).toBe(repetitions);
+    for (const buffer of [counter, other]) expect(await readWords(buffer)).toEqual(new Array(64).fill(repetitions));
+    const [x] = await readWords(target);
+    for (const gone of [leading, other]) gone.destroy();
+    return x!;
+  };
+  /** x after all repetitions, of which these take in one more. */
+  const taken = (repetitions: number, more: readonly number[] = []): number => {
+    let x = 0;
+    for (let i = 1; i <= repetitions; ++i) x = 2 * x + i + (more.includes(i) ? 1 : 0);
+    return x;
+  };
+
+  test.each([undefined, 0])('by %p barriers: where it stands', async (lead) => {
+    for (const n of [1, 2, 3, 7]) expect(await run(lead, n, { submitMs: 1e6 })).toBe(taken(n));
+  });
+  // One repetition is measured alone, the next submit holds two.
+  test('by two: in the repetition before, of the same submit', async () => {
+    expect(await run(2, 1, { submitMs: 1e6 })).toBe(taken(1));
+    expect(await run(2, 3, { submitMs: 1e6 })).toBe(taken(3, [2]));
+    expect(await run(2, 7, { maxPerSubmit: 1 })).toBe(taken(7));
+  });
+  test('not where ops are timed', async () => {
+    // Half of the repetitions are timed whole, in submits of their own: one alone, then one of two.
+    expect(await run(2, 6, { submitMs: 1e6, timestamps: true })).toBe(taken(6, [2]));
+  });
+  test.each([-1, 0.5, 4])('by %p: refused', async (lead) => {
+    await expect(run(lead, 1, {})).rejects.toMatchObject({ code: 'BAD_ARGUMENT', message: expect.stringMatching(/op 0.*leads by .* barriers; 0 to 3 are possible/) as string });
+  });
 });
 
 test('an interrupt ends the run early, and `done` is what was done', async () => {

@@ -1,7 +1,7 @@
 // The plan: order of steps, lifetimes, shared memory, and barriers: none missing, none superfluous.
 import type { DeviceInfo } from '../../ts/gpu/types.js';
 import { dotModules, dotNodes } from '../../ts/graph/dot.js';
-import { accesses, findBarriers, findLifetimes, makePlan, shareMemory, stepName, type Access, type Plan, type Step } from '../../ts/graph/plan.js';
+import { accesses, findBarriers, findLeads, findLifetimes, inSegments, makePlan, segmentsOf, shareMemory, stepName, type Access, type Plan, type Step } from '../../ts/graph/plan.js';
 import { checkGraph, planGraph } from '../../ts/graph/run.js';
 import type { PlanBuffer } from '../../ts/graph/types.js';
 import { testModules } from './graph-modules.js';
@@ -59,11 +59,19 @@ test.each<[string, Access<string>[][], number[]]>([
   expectExact(steps, findBarriers(steps));
 });
 
+/** Steps that read and write at random, of at most as many pieces of memory. */
+function randomSteps(random: (n: number) => number, memories: string): Access<string>[][] {
+  return Array.from({ length: 2 + random(7) }, () => Array.from({ length: 1 + random(3) }, () => [r, w, rw][random(3)]!(memories[random(memories.length)]!)));
+}
+
+function randomNumbers(seed: number): (n: number) => number {
+  return (n) => (seed = (Math.imul(seed, 1103515245) + 12345) >>> 0) % 65521 % n;
+}
+
 test('barriers of 500 random programs are exact and as few as can be', () => {
-  let seed = 7;
-  const random = (n: number): number => (seed = (Math.imul(seed, 1103515245) + 12345) >>> 0) % 65521 % n;
+  const random = randomNumbers(7);
   for (let i = 0; i < 500; i++) {
-    const steps = Array.from({ length: 2 + random(7) }, () => Array.from({ length: 1 + random(3) }, () => [r, w, rw][random(3)]!('abcde'[random(5)]!)));
+    const steps = randomSteps(random, 'abcde');
     const barriers = findBarriers(steps);
     expectExact(steps, barriers);
     // No smaller set of barriers is safe.
@@ -121,14 +129,72 @@ param:filter:03:steps:6
 test('buffers of independent steps without a barrier between do not share', () => {
   const buffer = (id: number): PlanBuffer => ({ id, name: `b${id}`, bytes: 16, persistent: false });
   const [a, b] = [buffer(0), buffer(1)] as const;
-  const lives = new Map([[a, { first: 0, last: 0 }], [b, { first: 1, last: 1 }]]);
-  expect(shareMemory([a, b], lives, new Set())).toHaveLength(2);
-  expect(shareMemory([a, b], lives, new Set([1]))).toHaveLength(1);
+  const sharing = (first: number): number => shareMemory([a, b], new Map([[a, { first: 0, last: 0 }], [b, { first, last: first }]]), 2).length;
+  expect(sharing(0)).toBe(2);
+  expect(sharing(1)).toBe(1);
 });
 
 test('persistent and initialised buffers never share', () => {
   const buffers: PlanBuffer[] = [0, 1, 2].map((id) => ({ id, name: `b${id}`, bytes: 16, persistent: true }));
-  expect(shareMemory(buffers, new Map(), new Set([1, 2]))).toHaveLength(3);
+  expect(shareMemory(buffers, new Map(), 3)).toHaveLength(3);
+});
+
+const FRAMES = 4;
+
+/** Whether, of frames one after the other, whatever may not overlap keeps its order, with a barrier between. Nothing leads in the first one. */
+function followsSafely<M>(steps: readonly Access<M>[][], segments: readonly number[], leads: readonly number[]): boolean {
+  const count = 1 + segments.at(-1)!;
+  const all = Array.from({ length: FRAMES }, (_, f) => steps.map((step, i) => ({ step, place: f * count + segments[i]! - (f > 0 ? leads[i]! : 0) }))).flat();
+  return all.every((a, i) => all.every((b, j) => j <= i || !hazard(a.step, b.step) || a.place < b.place));
+}
+
+test('steps of 500 random programs lead as far as is safe, by three barriers at most', () => {
+  const random = randomNumbers(11);
+  let leading = 0;
+  for (let i = 0; i < 500; i++) {
+    const steps = randomSteps(random, 'abcdefghij');
+    const segments = segmentsOf(steps.length, findBarriers(steps));
+    const leads = findLeads(steps, segments);
+    expect(followsSafely(steps, segments, leads)).toBe(true);
+    const most = Math.min(3, segments.at(-1)!);
+    leads.forEach((lead, k) => {
+      const earliest = segments[k]! < most ? segments[k]! + most : 0;
+      expect(lead).toBeGreaterThanOrEqual(0);
+      expect(lead).toBeLessThanOrEqual(earliest);
+      if (lead < earliest) expect(followsSafely(steps, segments, leads.map((l, j) => (j === k ? l + 1 : l)))).toBe(false);
+      leading += lead > 0 ? 1 : 0;
+    });
+  }
+  expect(leading).toBeGreaterThan(200);
+});
+
+test('memory that 500 random programs share is safe where steps lead', () => {
+  const random = randomNumbers(13);
+  let shared = 0, apart = 0;
+  for (let i = 0; i < 500; i++) {
+    const buffers = Array.from({ length: 10 }, (_, id): PlanBuffer => ({ id, name: `b${id}`, bytes: 16, persistent: false }));
+    const steps: Step[] = randomSteps(random, '0123456789').map((uses, k) => ({
+      kind: 'node', module: 'm', desc: { label: `${k}`, kernel: 'k', groups: [1, 1, 1], uses: [...new Map(uses.map((u) => [u.memory, u])).values()].map((u) => ({ buffer: buffers[Number(u.memory)]!, access: u.writes ? 'w' : 'r' })) },
+    }));
+    // What is read first keeps its contents.
+    const used = steps.map(accesses);
+    for (const b of buffers) if (!used.flat().find((a) => a.memory === b)?.writes) Object.assign(b, { persistent: true });
+    const segments = segmentsOf(steps.length, findBarriers(used));
+    const leads = findLeads(used, segments);
+    const slots = (by: readonly number[]) => shareMemory(buffers, inSegments(findLifetimes(steps, buffers, new Set()), used, segments, by), 1 + segments.at(-1)!);
+    const made = slots(leads);
+    const inMemory = used.map((step) => step.map((a) => ({ ...a, memory: made.find((slot) => slot.buffers.includes(a.memory)) })));
+    expect(followsSafely(inMemory, segments, leads)).toBe(true);
+    shared += buffers.length - made.length;
+    apart += made.length - slots(leads.map(() => 0)).length;
+  }
+  expect(shared).toBeGreaterThan(150);
+  expect(apart).toBeGreaterThan(20); // what leads share less
+});
+
+test('a graph that only makes pictures has no step that leads', async () => {
+  const plan = await planOf(`${chain}param:filter:01:steps:4\n`);
+  expect(plan.leads).toEqual([0, 0, 0, 0]);
 });
 
 test('feedback: a buffer of its own, zero at first, copied at the end of the frame', async () => {

@@ -36,9 +36,10 @@ export type NativeOp =
       push: Uint8Array;
       groups: [number, number, number];
       label: string;
+      lead: number;
     }
   | { kind: typeof opKind.barrier }
-  | { kind: typeof opKind.copy; views: [NativeView, NativeView] }
+  | { kind: typeof opKind.copy; views: [NativeView, NativeView]; lead: number }
   | { kind: typeof opKind.fill; views: [NativeView]; value: number };
 
 export interface NativeKernelDesc {

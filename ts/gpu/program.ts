@@ -66,7 +66,7 @@ function toDispatch(what: string, op: Extract<Op, { op: 'dispatch' }>, { limits 
     require_(view.bytes > 0 && view.bytes <= most, () => `${what}: binding ${i}: ${view.bytes} bytes of buffer ${view.impl.name}; 1 to ${most} can be bound`);
     return view;
   });
-  return { kind: opKind.dispatch, kernel: kernel.handle, views, push, groups, label };
+  return { kind: opKind.dispatch, kernel: kernel.handle, views, push, groups, label, lead: op.lead ?? 0 };
 }
 
 function toCopy(what: string, op: Extract<Op, { op: 'copy' }>): NativeOp {
@@ -75,7 +75,7 @@ function toCopy(what: string, op: Extract<Op, { op: 'copy' }>): NativeOp {
   const dst = toView(`${what} to`, op.dst, op.bytes);
   const apart = src.impl !== dst.impl || src.offset + op.bytes <= dst.offset || dst.offset + op.bytes <= src.offset;
   require_(apart, () => `${what}: source and destination overlap in buffer ${src.impl.name}`);
-  return { kind: opKind.copy, views: [src, dst] };
+  return { kind: opKind.copy, views: [src, dst], lead: op.lead ?? 0 };
 }
 
 function toFill(what: string, op: Extract<Op, { op: 'fill' }>): NativeOp {
@@ -87,8 +87,10 @@ function toFill(what: string, op: Extract<Op, { op: 'fill' }>): NativeOp {
 
 /** Checks ops and gives them the addon's form. Throws GpuError BAD_ARGUMENT naming the op. */
 export function toNativeOps(name: string, ops: Op[], info: DeviceInfo): NativeOp[] {
+  const barriers = ops.filter((op) => op.op === 'barrier').length;
   return ops.map((op, i) => {
     const what = `program ${name}, op ${i}, ${op.op}`;
+    if ('lead' in op) require_(isInteger(op.lead ?? 0, 0, barriers), () => `${what}: leads by ${op.lead} barriers; 0 to ${barriers} are possible`);
     switch (op.op) {
       case 'dispatch':
         return toDispatch(what, op, info);

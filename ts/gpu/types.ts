@@ -99,11 +99,15 @@ export interface BufferView {
   bytes?: number;
 }
 
+/**
+ * `lead`: in a repetition that follows another the op takes part so many barriers earlier, in the repetition before if there are not so many before it; one that
+ * leads to it by one barrier too many is a fault of the caller's. 0: it stays.
+ */
 export type Op =
-  | { op: 'dispatch'; kernel: Kernel; bindings: BufferView[]; push?: Uint8Array; groups: [number, number, number]; label?: string }
+  | { op: 'dispatch'; kernel: Kernel; bindings: BufferView[]; push?: Uint8Array; groups: [number, number, number]; label?: string; lead?: number }
   /** Full memory barrier between everything before and everything after (compute + transfer). */
   | { op: 'barrier' }
-  | { op: 'copy'; src: BufferView; dst: BufferView; bytes: number }
+  | { op: 'copy'; src: BufferView; dst: BufferView; bytes: number; lead?: number }
   | { op: 'fill'; dst: BufferView; value: number; bytes: number };
 
 export interface RunResult {
@@ -111,13 +115,13 @@ export interface RunResult {
   done: number;
   /** Wall time of the run, seconds. */
   seconds: number;
-  /** With timestamps: GPU nanoseconds an op, medians over the repetitions timed, in the order of the ops (0 for barriers). */
+  /** With timestamps: GPU nanoseconds an op, medians over the repetitions timed, in the order of the ops (0 for barriers). No op leads where ops are timed. */
   opNs?: number[];
   /** With timestamps: GPU nanoseconds of each whole repetition that was timed. */
   repeatNs?: number[];
 }
 
-/** A list of ops, recorded once and replayed. Between repetitions stands a full barrier. */
+/** A list of ops, recorded once and replayed. Between repetitions stands a full barrier; ops that lead come before it. */
 export interface Program {
   /**
    * Replays the ops `repeats` times on a worker thread; many repetitions a submit, each submit bounded to about

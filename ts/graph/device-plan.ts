@@ -98,11 +98,12 @@ export class DevicePlan implements FramePlan {
     };
     this.plan.steps.forEach((step, i) => {
       if (this.plan.barriers.has(i)) add({ op: 'barrier' });
-      if (step.kind === 'copy') return add({ op: 'copy', src: this.view(step.src), dst: this.view(step.dst), bytes: step.bytes }, step);
+      const lead = this.plan.leads[i]!;
+      if (step.kind === 'copy') return add({ op: 'copy', src: this.view(step.src), dst: this.view(step.dst), bytes: step.bytes, lead }, step);
       const { desc } = step;
       const kernel = kernels.get(desc);
       if (kernel === undefined) throw new Error(`no kernel for ${stepName(step)}`);
-      add({ op: 'dispatch', kernel, bindings: desc.uses.map((u) => this.view(u.buffer)), push: desc.push, groups: desc.groups, label: stepName(step) }, step);
+      add({ op: 'dispatch', kernel, bindings: desc.uses.map((u) => this.view(u.buffer)), push: desc.push, groups: desc.groups, label: stepName(step), lead }, step);
     });
     return ops;
   }

@@ -21,6 +21,8 @@ export interface Plan {
   steps: Step[];
   /** Indices of the steps that a full barrier precedes. Between frames stands one anyway. */
   barriers: Set<number>;
+  /** By how many barriers each step may come earlier in a frame that follows another (findLeads). */
+  leads: number[];
   buffers: PlanBuffer[];
   slots: Slot[];
   slotOf: Map<PlanBuffer, Slot>;
@@ -48,9 +50,13 @@ export function makePlan(run: readonly RunNode[], device: DeviceInfo, options: P
   run.forEach((r) => builder.build(r));
   builder.copyFeedback();
   const { steps, buffers, ports } = builder;
-  const barriers = findBarriers(steps.map(accesses));
+  const used = steps.map(accesses);
+  const barriers = findBarriers(used);
+  const segments = segmentsOf(steps.length, barriers);
+  // Only in training many frames follow each other. For pictures memory counts, which leads would keep from being shared.
+  const leads = run.some((r) => r.instance.trains?.()) ? findLeads(used, segments) : steps.map(() => 0);
   const lifetimes = findLifetimes(steps, buffers, builder.kept);
-  const slots = shareMemory(buffers, lifetimes, barriers, options.shareMemory ?? true);
+  const slots = shareMemory(buffers, inSegments(lifetimes, used, segments, leads), 1 + (segments.at(-1) ?? 0), options.shareMemory ?? true);
   const slotOf = new Map(slots.flatMap((slot) => slot.buffers.map((b) => [b, slot] as const)));
   for (const step of steps)
     if (step.kind === 'node')
@@ -58,7 +64,7 @@ export function makePlan(run: readonly RunNode[], device: DeviceInfo, options: P
         const slot = slotOf.get(use.buffer);
         if (slot && use.kind === 'uniform') slot.uniform = true;
       }
-  return { steps, barriers, buffers, slots, slotOf, ports };
+  return { steps, barriers, leads, buffers, slots, slotOf, ports };
 }
 
 class PlanBuilder {
@@ -188,7 +194,43 @@ export function findBarriers<M>(steps: readonly Access<M>[][]): Set<number> {
   return barriers;
 }
 
-/** Steps [first, last] between which a buffer's contents matter. */
+/** For each step the number of barriers before it in its frame: steps with the same one may run at the same time. */
+export function segmentsOf(steps: number, barriers: ReadonlySet<number>): number[] {
+  let segment = 0;
+  return Array.from({ length: steps }, (_, i) => (barriers.has(i) ? ++segment : segment));
+}
+
+/**
+ * The segments at a frame's end beside which the next frame's first ones may run. What trains ends with small sums that wait more than they compute; dispatches
+ * further ahead fill the device themselves.
+ */
+const MOST_LEAD = 3;
+
+const conflict = <M>(a: readonly Access<M>[], b: readonly Access<M>[]): boolean => a.some((x) => b.some((y) => x.memory === y.memory && (x.writes || y.writes)));
+
+/**
+ * By how many segments each step of a frame may come earlier where another frame went before: training data of the next frame beside the sums of this one.
+ * A step that comes `lead` earlier than its segment s takes part in segment s - lead, of the frame before if that is negative (-1 is its last one). It has
+ * a barrier between it and all steps, of both frames, that it may not overlap, in the same order as without leads.
+ */
+export function findLeads<M>(steps: readonly Access<M>[][], segments: readonly number[]): number[] {
+  const count = 1 + (segments.at(-1) ?? 0);
+  const most = Math.min(MOST_LEAD, count - 1);
+  const places: number[] = [];
+  steps.forEach((step, i) => {
+    const own = segments[i]!;
+    let place = own < most ? -most : own;
+    steps.forEach((other, j) => {
+      if (place === own || !conflict(step, other)) return;
+      if (j < i) place = Math.max(place, places[j]! + 1);
+      place = Math.max(place, segments[j]! - count + 1); // of the frame before
+    });
+    places.push(place);
+  });
+  return places.map((place, i) => segments[i]! - place);
+}
+
+/** Steps, or segments, [first, last] between which a buffer's contents matter. Of segments the first may lie in the frame before (findLeads). */
 export interface Lifetime {
   first: number;
   last: number;
@@ -221,17 +263,25 @@ export function stepName(step: Step): string {
   return `${step.module} ${step.kind === 'node' ? step.desc.label : step.label}`;
 }
 
+/** Lifetimes of steps as lifetimes of segments, from the earliest that leads allow on. */
+export function inSegments(lifetimes: ReadonlyMap<PlanBuffer, Lifetime>, steps: readonly Access<PlanBuffer>[][], segments: readonly number[], leads: readonly number[]): Map<PlanBuffer, Lifetime> {
+  const end = segments.at(-1) ?? 0;
+  return new Map([...lifetimes].map(([buffer, { last }]) => {
+    const places = steps.flatMap((step, i) => (step.some((a) => a.memory === buffer) ? [segments[i]! - leads[i]!] : []));
+    return [buffer, { first: Math.min(...places), last: segments[last] ?? end }];
+  }));
+}
+
 /**
  * Puts buffers into memory, the largest first. Two share where one's lifetime ends before the other's begins *and* a barrier
- * stands between: so sharing never makes another barrier necessary. A buffer that nothing uses gets no memory. `share` false: none share.
+ * stands between: so sharing never makes another barrier necessary. A buffer that nothing uses gets no memory. `lifetimes`: segments; `count`: segments
+ * of a frame. `share` false: none share.
  */
-export function shareMemory(buffers: readonly PlanBuffer[], lifetimes: ReadonlyMap<PlanBuffer, Lifetime>, barriers: ReadonlySet<number>, share = true): Slot[] {
+export function shareMemory(buffers: readonly PlanBuffer[], lifetimes: ReadonlyMap<PlanBuffer, Lifetime>, count: number, share = true): Slot[] {
   const slots: Slot[] = [];
-  const sorted = [...barriers].sort((a, b) => a - b);
-  const apart = (a: Lifetime, b: Lifetime): boolean => {
-    const [x, y] = a.first <= b.first ? [a, b] : [b, a];
-    return sorted.some((i) => i > x.last && i <= y.first);
-  };
+  const ends = (a: Lifetime, b: Lifetime, later: number): boolean => a.last < b.first + later || b.last + later < a.first;
+  // Also of the frames before and after.
+  const apart = (a: Lifetime, b: Lifetime): boolean => [-count, 0, count].every((later) => ends(a, b, later));
   const fits = (slot: Slot, life: Lifetime): boolean =>
     slot.buffers.every((other) => {
       const theirs = lifetimes.get(other);
