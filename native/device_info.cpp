@@ -125,6 +125,8 @@ Napi::Object subgroup(Napi::Env env, const PhysicalDevice& device) {
   o.Set("sizeControl",
         f.subgroupSizeControl == VK_TRUE && (device.subgroupSizes.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0);
   o.Set("fullSubgroups", f.computeFullSubgroups == VK_TRUE);
+  o.Set("shuffle", (device.subgroup.supportedOperations & VK_SUBGROUP_FEATURE_SHUFFLE_BIT) != 0 &&
+                       (device.subgroup.supportedStages & VK_SHADER_STAGE_COMPUTE_BIT) != 0);
   return o;
 }
 

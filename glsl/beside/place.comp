@@ -7,8 +7,8 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const bool FIRST_F32 = false;
 layout(constant_id = 2) const bool SECOND_F32 = false;
-layout(set = 0, binding = 0) readonly buffer First { uint first[]; };     // (tile, y, x): rgba, f16 or f32
-layout(set = 0, binding = 1) readonly buffer Second { uint second[]; };
+layout(set = 0, binding = 0) readonly buffer First { uvec2 first[]; };    // (tile, y, x): rgba, f16 or f32
+layout(set = 0, binding = 1) readonly buffer Second { uvec2 second[]; };
 layout(set = 0, binding = 2) writeonly buffer Both { uvec2 both[]; };     // (picture, tile, y, x): rgba, f16
 layout(push_constant) uniform Push { uint width, height; } push;
 

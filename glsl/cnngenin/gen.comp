@@ -18,8 +18,8 @@ layout(constant_id = 9) const uint TILE_WIDTH = 64;  // (constants, so that pixe
 layout(constant_id = 10) const uint TILE_HEIGHT = 64;
 
 layout(set = 0, binding = 0) readonly buffer Frame { uint frame; };
-layout(set = 0, binding = 1) readonly buffer Imgi { uint imgi[]; };
-layout(set = 0, binding = 2) readonly buffer Refi { uint refi[]; };
+layout(set = 0, binding = 1) readonly buffer Imgi { uvec2 imgi[]; };
+layout(set = 0, binding = 2) readonly buffer Refi { uvec2 refi[]; };
 layout(set = 0, binding = 3) writeonly buffer Imgo { uvec2 imgo[]; };
 layout(set = 0, binding = 4) writeonly buffer Refo { uvec2 refo[]; };
 layout(set = 0, binding = 5) writeonly buffer Noise { vec2 noiseab[]; };

@@ -21,6 +21,9 @@
 //! variant fused.sparse.nv -DPATH_NV=1 -DFUSED=1 -DSPARSE=1 vulkan1.3
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#ifdef ONLY_DK
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
 #include "common/path.glsl"
 #include "common/options.glsl"
 #include "common/storage.glsl"
@@ -38,17 +41,16 @@ layout(set = 0, binding = 5) readonly buffer Out { uvec4 outWords[]; };      // 
 #else
 layout(set = 0, binding = 5) readonly buffer Out { QUAD outQuad[]; };        // (pixel, OUTPUTS): K
 #endif
-layout(set = 0, binding = 6) readonly buffer Filtered { vec4 filtered[]; };  // (part, pixel): I.rgb, I.a
-layout(set = 0, binding = 7) readonly buffer Diff { vec4 diff[]; };          // (part, pixel): dO/dI.a
-layout(set = 0, binding = 8) readonly buffer Gradient { vec4 gradient[]; };  // (pixel): dE/dO
-layout(set = 0, binding = 9) readonly buffer Post { vec4 dEdIpost[]; };      // (part, pixel): dE/dI.rgb, under postdiff
+layout(set = 0, binding = 6) readonly buffer Diff { vec4 diff[]; };          // (part, pixel): dO/dI.a
+layout(set = 0, binding = 7) readonly buffer Gradient { vec4 gradient[]; };  // (pixel): dE/dO
+layout(set = 0, binding = 8) readonly buffer Post { vec4 dEdIpost[]; };      // (part, pixel): dE/dI.rgb, under postdiff
 #ifdef FUSED
 #define PANEL_BLOCKS
-layout(set = 0, binding = 10) writeonly buffer Part { float part[]; };       // (part, layer, out, in): dE/dw, scaled
+layout(set = 0, binding = 9) writeonly buffer Part { float part[]; };        // (part, layer, out, in): dE/dw, scaled
 #elif defined(ONLY_DK)
-layout(set = 0, binding = 10) writeonly buffer DK { uvec4 dK[]; };           // (pixel, OUTPUTS): dE/dK, scaled
+layout(set = 0, binding = 9) writeonly buffer DK { uvec4 dK[]; };            // (pixel, OUTPUTS): dE/dK, scaled
 #else
-layout(set = 0, binding = 10) writeonly buffer DAct { WORD dAct[]; };        // (layer, pixel, W): dE/dA; then (pixel, OUTPUTS): dE/dK; scaled
+layout(set = 0, binding = 9) writeonly buffer DAct { WORD dAct[]; };         // (layer, pixel, W): dE/dA; then (pixel, OUTPUTS): dE/dK; scaled
 #endif
 
 #define DEDI(part, p) dEdIpost[(part) * geo.pixels + (p)].rgb
@@ -64,7 +66,7 @@ layout(set = 0, binding = 10) writeonly buffer DAct { WORD dAct[]; };        // 
 #ifdef ONLY_DK
 void main() {
   uint p = gl_GlobalInvocationID.x;
-  if (p < geo.pixels) storeKernelGradient(p);
+  storeKernelGradient(p < geo.pixels ? p : NO_PIXEL);
 }
 #elif defined(FUSED)
 void panelFill() {

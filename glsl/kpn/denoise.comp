@@ -189,7 +189,7 @@ void finish(ivec2 t) {
   vec3 sum[PARTS];
   [[unroll]] for (uint part = 0; part < PARTS; ++part) {
     GET_KERNEL(kernel[part], part, panelGet4)
-    tapWeights(kernel[part].k);
+    tapWeights(kernel[part]);
     kernel[part].alpha = blendWeight(kernel[part].alpha);
     sum[part] = vec3(0);
   }
@@ -197,6 +197,7 @@ void finish(ivec2 t) {
     vec3 rgb = image(indexOf(q, TAP[t]));
     [[unroll]] for (uint part = 0; part < PARTS; ++part) sum[part] += kernel[part].k[t] * partOf(part, rgb);
   }
+  [[unroll]] for (uint part = 0; part < PARTS; ++part) sum[part] *= kernel[part].factor;
   ivec2 at = corner() + t;
   bool inside = isInMemory(push.level, at);
   uint to = fromMemory(push.level, at, true);

@@ -5,18 +5,19 @@
 //! variant simple
 //! variant simple.dK -DONLY_DK=1 -DPATH_PLAIN=1 -DF16_TYPES=1
 //! variant post -DPOST=1
-//! variant post.dK -DPOST=1 -DONLY_DK=1
+//! variant post.dK -DPOST=1 -DONLY_DK=1 -DPATH_PLAIN=1 -DF16_TYPES=1
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
-#ifdef POST
-#include "kpn/fall_post.glsl"
-#else
 #ifdef ONLY_DK
+#extension GL_KHR_shader_subgroup_shuffle : require
 #include "common/path.glsl"
 #include "common/taps.glsl"
 #include "kpn/state.glsl"
 #endif
+#ifdef POST
+#include "kpn/fall_post.glsl"
+#else
 #include "common/options.glsl"
 #include "common/storage.glsl"
 #include "kpn/geometry.glsl"
@@ -43,8 +44,7 @@ void main() {
 #ifdef ONLY_DK
   if (gl_WorkGroupID.y > 0) {
     uint n = (gl_WorkGroupID.y - 1) * gl_WorkGroupSize.x + t, finest = geo.level[0].y * geo.level[0].z;
-    if (n < finest) storeKernelGradient(levelBase(0, tile) + n);
-    else if (n < finest + geo.level[1].y * geo.level[1].z) storeKernelGradient(levelBase(1, tile) + n - finest);
+    storeKernelGradient(n < finest ? levelBase(0, tile) + n : n < finest + geo.level[1].y * geo.level[1].z ? levelBase(1, tile) + n - finest : NO_PIXEL);
     return;
   }
 #endif
@@ -67,7 +67,7 @@ void main() {
     vec3 g = giveToCoarser(share, c, size, t, uint(size.x), lessThan(c + 1, size), greaterThan(c, ivec2(0)), inside);
     if (inside) gradient[p] = vec4(g, 0.0);
 #ifdef ONLY_DK
-    if (inside) storeKernelGradient(p);
+    storeKernelGradient(inside ? p : NO_PIXEL);
 #endif
     if (last) return;
     if (inside) give(0, t, through(g, alpha));

@@ -14,9 +14,9 @@ layout(set = 0, binding = 2) restrict buffer Gradient { vec4 gradient[]; };     
 #ifdef ONLY_DK
 layout(set = 0, binding = 3) restrict readonly buffer StateBuffer { State state; };
 layout(set = 0, binding = 4) restrict readonly buffer Image { QUAD imageQuad[]; };    // (pixel): what the kernel was applied to
-layout(set = 0, binding = 5) restrict readonly buffer Out { QUAD outQuad[]; };        // (pixel, OUTPUTS): K
+layout(set = 0, binding = 5) restrict readonly buffer Out { uvec4 outWords[]; };      // (pixel, OUTPUTS): K
 layout(set = 0, binding = 6) restrict readonly buffer Diff { vec4 diff[]; };          // (pixel): dO/dI.a
-layout(set = 0, binding = 7) restrict writeonly buffer DK { QUAD dKQuad[]; };             // (pixel, OUTPUTS): dE/dK, scaled
+layout(set = 0, binding = 7) restrict writeonly buffer DK { uvec4 dK[]; };            // (pixel, OUTPUTS): dE/dK, scaled
 #else
 layout(set = 0, binding = 3) restrict writeonly buffer Result { vec4 dEdI[]; };       // (pixel): dE/dI.rgb
 #endif
@@ -35,8 +35,7 @@ vec3 fallen;
 
 #ifdef ONLY_DK
 #define DEDI(part, p) fallen
-#define PUT_DK(i, v) dKQuad[p * (OUTPUTS / 4) + (i)] = packQuad(v)
-#include "kpn/kernel_gradient.glsl"
+#include "kpn/kernel_gradient_words.glsl"
 #endif
 
 // In `kept`: numbers of the i-th of `count` pixels, from `base` on.
@@ -161,7 +160,7 @@ void main() {
     block(n < finest ? n : n - finest, n < finest ? 0 : 1, tile);
   }
 #ifdef ONLY_DK
-  if (isMine) putKernelGradient(mine);
+  storeKernelGradient(isMine ? mine : NO_PIXEL);
 #else
   if (isMine) dEdI[mine] = vec4(fallen, 0.0);
 #endif

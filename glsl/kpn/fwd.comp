@@ -87,7 +87,7 @@ void convolve(uint turn) {
 #ifdef HELD
     holdKernel(kernel[part], part, p);
 #else
-    tapWeights(kernel[part].k);
+    tapWeights(kernel[part]);
     kernel[part].alpha = blendWeight(kernel[part].alpha);
 #endif
     sum[part] = vec3(0);
@@ -98,7 +98,7 @@ void convolve(uint turn) {
   }
   bool fine = true;
   [[unroll]] for (uint part = 0; part < PARTS; ++part) {
-    vec4 result = vec4(sum[part], kernel[part].alpha);
+    vec4 result = vec4(kernel[part].factor * sum[part], kernel[part].alpha);
     filtered[part * geo.pixels + p] = result;
     fine = fine && finite(result);
   }

@@ -11,7 +11,7 @@ void holdKernel(inout Kernel kernel, uint part, uint p) {
   Kernel base;
 #define HELD_QUAD(i) unpackQuad(heldOut[p * (OUTPUTS / 4) + (i)])
   GET_KERNEL(base, part, HELD_QUAD)
-  if (APPLY == SOFTMAX) tapWeights(kernel.k);
+  if (APPLY == SOFTMAX) tapWeights(kernel);
   else {
     float total = 0.0, baseTotal = 0.0;
     [[unroll]] for (uint t = 0; t < TAPS; ++t) {
@@ -20,8 +20,7 @@ void holdKernel(inout Kernel kernel, uint part, uint p) {
       total += kernel.k[t];
       baseTotal += g ? 0.001 : base.k[t];
     }
-    float inv = 1.0 / (baseTotal > 0.001 ? total : 0.001);
-    [[unroll]] for (uint t = 0; t < TAPS; ++t) kernel.k[t] *= inv;
+    kernel.factor = 1.0 / (baseTotal > 0.001 ? total : 0.001);
   }
   if (ABLEND != ALPHA_CLAMPED) kernel.alpha = blendWeight(kernel.alpha);
   else kernel.alpha = base.alpha > 0.0 && base.alpha < 1.0 ? kernel.alpha : clamp(base.alpha, 0.0, 1.0);

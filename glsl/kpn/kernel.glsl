@@ -4,10 +4,11 @@
 
 #include "kpn/parts.glsl"
 
-// What the MLP says of a part of a pixel: 15 values and a 16th; then the weights made of them.
+// What the MLP says of a part of a pixel: 15 values and a 16th; then the weights made of them, those of the taps but for `factor`.
 struct Kernel {
   float k[TAPS];
   float alpha;
+  float factor;
 };
 
 // The 16 values of a part in fours: QUADS_AT(i) is the vec4 of channels 4i .. 4i+3 of all parts.
@@ -23,20 +24,18 @@ struct Kernel {
 // vkdt's guard: taps of huge weight are replaced, and get no gradient.
 bool guarded(float k) { return abs(k) >= 10.0; }
 
-// Turns K into the weights k_t, in place; returns their raw sum S (plain) or 1.
-float tapWeights(inout float k[TAPS]) {
+// Turns K's 15 values into weights; returns their raw sum S (plain) or 1.
+float tapWeights(inout Kernel kernel) {
   float total = 0.0;
   if (APPLY == SOFTMAX) {
-    float top = k[0];
-    [[unroll]] for (uint t = 1; t < TAPS; ++t) top = max(top, k[t]);
-    [[unroll]] for (uint t = 0; t < TAPS; ++t) { k[t] = exp(SHARP * (k[t] - top)); total += k[t]; }
-    float inv = 1.0 / total;
-    [[unroll]] for (uint t = 0; t < TAPS; ++t) k[t] *= inv;
+    float top = kernel.k[0];
+    [[unroll]] for (uint t = 1; t < TAPS; ++t) top = max(top, kernel.k[t]);
+    [[unroll]] for (uint t = 0; t < TAPS; ++t) { kernel.k[t] = exp2(SHARP * 1.4426950408889634 * (kernel.k[t] - top)); total += kernel.k[t]; }
+    kernel.factor = 1.0 / total;
     return 1.0;
   }
-  [[unroll]] for (uint t = 0; t < TAPS; ++t) { k[t] = guarded(k[t]) ? 0.001 : k[t]; total += k[t]; }
-  float inv = 1.0 / max(0.001, total);
-  [[unroll]] for (uint t = 0; t < TAPS; ++t) k[t] *= inv;
+  [[unroll]] for (uint t = 0; t < TAPS; ++t) { kernel.k[t] = guarded(kernel.k[t]) ? 0.001 : kernel.k[t]; total += kernel.k[t]; }
+  kernel.factor = 1.0 / max(0.001, total);
   return total;
 }
 

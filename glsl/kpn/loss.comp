@@ -10,14 +10,14 @@
 
 layout(set = 0, binding = 1) readonly buffer Noise { vec2 noiseab[]; };      // (tile): a, b
 layout(set = 0, binding = 2) readonly buffer Combined { vec4 combined[]; };  // (pixel): O
-layout(set = 0, binding = 3) readonly buffer Reference { uint refWords[]; }; // (tile, y, x): the module's reference
+layout(set = 0, binding = 3) readonly buffer Reference { uvec2 refPairs[]; }; // (tile, y, x): the module's reference
 layout(set = 0, binding = 4) writeonly buffer Gradient { vec4 gradient[]; }; // (pixel): dE/dO.rgb, loss
 
 void main() {
   uint p = gl_GlobalInvocationID.x;
   uint area = geo.level[0].y * geo.level[0].z;
   if (p >= area * geo.tiles) return;
-  vec3 r = combined[p].rgb, t = READ_PICTURE(refWords, REF_F32, p).rgb;
+  vec3 r = combined[p].rgb, t = READ_PICTURE(refPairs, REF_F32, p).rgb;
   vec2 ab = noiseab[p / area];
   vec4 g = vec4(0);
   for (uint c = 0; c < 3; ++c) {

@@ -21,7 +21,7 @@
 layout(set = 0, binding = 1) restrict readonly buffer Noise { vec2 noiseab[]; };      // (tile): a, b
 layout(set = 0, binding = 2) restrict readonly buffer Filtered { vec4 filtered[]; };  // (pixel): I.rgb, I.a
 layout(set = 0, binding = 3) restrict readonly buffer Mip { QUAD mipQuad[]; };        // (pixel): M, under prediff O_L = M_L
-layout(set = 0, binding = 4) restrict readonly buffer Reference { uint refWords[]; }; // (tile, y, x): the module's reference
+layout(set = 0, binding = 4) restrict readonly buffer Reference { uvec2 refPairs[]; }; // (tile, y, x): the module's reference
 layout(set = 0, binding = 5) restrict writeonly buffer Combined { vec4 combined[]; }; // (pixel): O
 layout(set = 0, binding = 6) restrict writeonly buffer Diff { vec4 diff[]; };         // (pixel): dO/dI.a, of level 0 where O is kept
 layout(set = 0, binding = 7) restrict writeonly buffer Gradient { vec4 gradient[]; }; // (pixel): dE/dO.rgb of levels 0 and 1; of level 0 dot(dE/dO, dO/dI.a)
@@ -128,7 +128,7 @@ void main() {
       ivec2 f = min(2 * c + ivec2(q & 1, q >> 1), fine - 1);
       at[q] = uint(f.y * fine.x + f.x);
       I[q] = filtered[base + at[q]];
-      ref[q] = READ_PICTURE(refWords, REF_F32, first + at[q]).rgb;
+      ref[q] = READ_PICTURE(refPairs, REF_F32, first + at[q]).rgb;
       up[q] = vec3(0);
     }
     [[unroll]] for (int j = 0; j < 3; ++j) {

@@ -18,7 +18,7 @@ layout(set = 0, binding = 4) restrict writeonly buffer Diff { vec4 diff[]; };   
 layout(set = 0, binding = 5) restrict writeonly buffer Guide { QUAD guideQuad[]; };   // (pixel): G
 #else
 layout(set = 0, binding = 5) restrict readonly buffer Noise { vec2 noiseab[]; };      // (tile): a, b
-layout(set = 0, binding = 6) restrict readonly buffer Reference { uint refWords[]; }; // (tile, y, x): the module's reference
+layout(set = 0, binding = 6) restrict readonly buffer Reference { uvec2 refPairs[]; }; // (tile, y, x): the module's reference
 layout(set = 0, binding = 7) restrict writeonly buffer Gradient { vec4 gradient[]; }; // (pixel): dE/dO.rgb of levels 0 and 1; of level 0 the loss, -1 where it is not finite
 layout(set = 0, binding = 8) restrict writeonly buffer Result { uvec2 result[]; };    // (tile, y, x): O_0, the module's output, rgba f16
 #endif
@@ -179,7 +179,7 @@ void main() {
     ref[q] = vec3(0);
     if (there[q]) {
       I[q] = filtered[base + at[q]];
-      ref[q] = READ_PICTURE(refWords, REF_F32, first + at[q]).rgb;
+      ref[q] = READ_PICTURE(refPairs, REF_F32, first + at[q]).rgb;
     }
   }
 #endif

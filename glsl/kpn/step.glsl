@@ -110,8 +110,8 @@ void look() {
     vec2 ratio = abs(u.moment1) / (sqrt(u.moment2) + RATIO_FLOOR);
     most = max(most, vec2(max(ratio.x, ratio.y), max(u.moment2.x, u.moment2.y)));
   }
-  bad = reduceSum(bad);
-  most = reduceMax(most);
+  bad = reduceSum(vec3(bad, 0.0)).xy;
+  most = reduceMax(vec3(most, 0.0)).xy;
   if (gl_LocalInvocationID.x != 0) return;
   if (bad.x > 0.0) {
     // Weights, moments and their number stay.
@@ -139,13 +139,11 @@ void takeStep(uint weightGroups, uint lossGroups) {
     next = state;
     now = hyper;
   }
-  float square = 0.0;
-  for (uint k = i; k < weightGroups; k += 256) square += norms[k].x;
-  vec2 loss = vec2(0);
-  for (uint k = i; k < lossGroups; k += 256) loss += norms[weightGroups + k];
-  square = reduceSum(vec2(square, 0)).x;
-  loss = reduceSum(loss);
-  if (i == 0) decide(square, loss);
+  vec3 total = vec3(0); // |g|^2; loss, bad pixels
+  for (uint k = i; k < weightGroups; k += 256) total.x += norms[k].x;
+  for (uint k = i; k < lossGroups; k += 256) total.yz += norms[weightGroups + k];
+  total = reduceSum(total);
+  if (i == 0) decide(total.x, total.yz);
   barrier();
   if (!sure) look();
   if (i == 0) {

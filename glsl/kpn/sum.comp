@@ -81,8 +81,8 @@ void main() {
       [[unroll]] for (uint j = 0; j < AT_ONCE; ++j) v += SLOPES ? loss[j] : loss[j].x < 0.0 ? vec2(0, 1) : vec2(loss[j].x, 0);
     }
   }
-  vec2 total = reduceSum(v);
-  if (i == 0) norms[group] = total;
+  vec3 total = reduceSum(vec3(v, 0.0));
+  if (i == 0) norms[group] = total.xy;
 #ifdef STEPS
   memoryBarrierBuffer();
   barrier();

@@ -26,7 +26,7 @@ const shape = (name: string, sums: ComponentType = 'f32', more: Partial<MatrixSh
 function gpu(khr: MatrixShape[], nv: MatrixShape[] = [], more: Partial<DeviceInfo> = {}): DeviceInfo {
   return {
     ...real, name: 'Testor 3000', type: 'discrete', driverName: 'testdrv', driverInfo: '1.2',
-    subgroup: { size: 32, min: 32, max: 32, sizeControl: true, fullSubgroups: true },
+    subgroup: { size: 32, min: 32, max: 32, sizeControl: true, fullSubgroups: true, shuffle: true },
     limits: { ...real.limits, maxComputeSharedMemorySize: 49152, maxComputeWorkGroupInvocations: 1024 },
     features: { ...real.features, shaderFloat16: true, khrCooperativeMatrix: khr.length > 0, nvCooperativeMatrix: nv.length > 0, nvCooperativeMatrix2: null },
     matrixShapes: { khr, nv, nv2: [] },
@@ -136,7 +136,7 @@ test('vkpn devices tells of a GPU: driver, memory, subgroups, every shape by its
   const shapes = [...nvidia, shape('16x16x32', 'i32', { a: 'i8', b: 'i8' })];
   const base = gpu(nvidia, nvidia, { memoryBytes: 8 * 2 ** 30, memoryBudget: 7 * 2 ** 30, apiVersion: '1.4.312', index: 1 });
   const info: DeviceInfo = {
-    ...base, subgroup: { size: 32, min: 16, max: 32, sizeControl: true, fullSubgroups: true },
+    ...base, subgroup: { size: 32, min: 16, max: 32, sizeControl: true, fullSubgroups: true, shuffle: true },
     features: { ...base.features, nvCooperativeMatrix2: { flexibleDimensions: true, conversions: true, workgroupScope: false } },
     matrixShapes: { khr: shapes, nv: nvidia, nv2: [shape('16x16x16', 'f32', { scope: 'workgroup', workgroupInvocations: 128 })] },
   };
@@ -175,7 +175,7 @@ describe('launches fit the device', () => {
     for (const shared of [32768, 49152, 65536])
       for (const width of [32, 64, 128])
         for (const pixels of [1, 5440, 1 << 20]) {
-          const info = gpu([], [], { subgroup: { size, min: size, max: size, sizeControl: true, fullSubgroups: true }, limits: { ...real.limits, maxComputeSharedMemorySize: shared, maxComputeWorkGroupInvocations: 1024 } });
+          const info = gpu([], [], { subgroup: { size, min: size, max: size, sizeControl: true, fullSubgroups: true, shuffle: true }, limits: { ...real.limits, maxComputeSharedMemorySize: shared, maxComputeWorkGroupInvocations: 1024 } });
           const path = { name: 'khr', tile: { m, n, k, ...(halfSums ? { halfSums } : {}) } } as const;
           const { spec: p, groups } = panelLaunch(path, info, { 0: 64 }, width, pixels, 1);
           const [local, per, panel, rows] = [p[0], p[22], p[23], p[24]] as number[];
@@ -207,7 +207,7 @@ describe('launches fit the device', () => {
 });
 
 test.each([1, 128, 129, 32768, 32769, 87040, 1 << 20])('activations are made anew of many pixels where matrices convert, 32 wide, up to six layers: %i pixels', (pixels) => {
-  const info = gpu([], [], { subgroup: { size: 32, min: 32, max: 32, sizeControl: true, fullSubgroups: true }, limits: { ...real.limits, maxComputeSharedMemorySize: 49152, maxComputeWorkGroupInvocations: 1024 } });
+  const info = gpu([], [], { subgroup: { size: 32, min: 32, max: 32, sizeControl: true, fullSubgroups: true, shuffle: true }, limits: { ...real.limits, maxComputeSharedMemorySize: 49152, maxComputeWorkGroupInvocations: 1024 } });
   const path = { name: 'khr', tile: { m: 16, n: 16, k: 16, converts: true as const } } as const;
   const launch = (width: number, layers: number, kept?: 'anew', of: typeof path | { name: 'khr'; tile: { m: number; n: number; k: number } } = path, shared = info) => fusedLaunch(of, shared, { 0: 64 }, width, layers, pixels, 1, kept);
   for (const [layers, subgroups] of [[1, 4], [3, 4], [4, 4], [5, 8], [6, 8]] as const) {
@@ -223,7 +223,7 @@ test.each([1, 128, 129, 32768, 32769, 87040, 1 << 20])('activations are made ane
 });
 
 test('subgroups of 16 whose sums of nine matrices need too many registers: no pass back with dE/dw', () => {
-  const info = gpu([], [], { subgroup: { size: 16, min: 16, max: 16, sizeControl: true, fullSubgroups: true } });
+  const info = gpu([], [], { subgroup: { size: 16, min: 16, max: 16, sizeControl: true, fullSubgroups: true, shuffle: true } });
   const launch = (layers: number) => fusedLaunch({ name: 'khr', tile: { m: 16, n: 16, k: 16 } }, info, { 0: 64 }, 32, layers, 5440, 1);
   expect(launch(8)).toBeUndefined();
   expect(launch(3)).toBeDefined();
@@ -374,7 +374,7 @@ describe('the self-test', () => {
 });
 
 test('the panel stays in registers, with packed weights, where matrices convert, an invocation has a word of eight of one, and pixels are many or activations made anew', () => {
-  const info = gpu([], [], { subgroup: { size: 32, min: 32, max: 32, sizeControl: true, fullSubgroups: true }, limits: { ...real.limits, maxComputeSharedMemorySize: 49152, maxComputeWorkGroupInvocations: 1024 } });
+  const info = gpu([], [], { subgroup: { size: 32, min: 32, max: 32, sizeControl: true, fullSubgroups: true, shuffle: true }, limits: { ...real.limits, maxComputeSharedMemorySize: 49152, maxComputeWorkGroupInvocations: 1024 } });
   const tile = { m: 16, n: 16, k: 16 };
   const [converting, plainly] = [{ name: 'khr', tile: { ...tile, converts: true as const } }, { name: 'khr', tile }] as const;
   const forward = (path: LayerPath, width: number, pixels: number, kept: KeptActivations, on = info): string => forwardLaunch(path, on, { 0: 64 }, width, pixels, 1, kept).variant;

@@ -60,6 +60,7 @@ export function listedPath(info: DeviceInfo, path: MatrixPath, env: NodeJS.Proce
   if (isSet(switches[path])) return { why: `${switches[path]} is set` };
   if (!(path === 'khr' ? info.features.khrCooperativeMatrix : info.features.nvCooperativeMatrix)) return { why: `the device has no ${extensions[path]}` };
   if (!info.features.shaderFloat16) return { why: 'the device has no f16 arithmetic' };
+  if (!info.subgroup.shuffle) return { why: "the device's subgroups can't shuffle" };
   const asked = env.VKPN_TILE;
   const sums: Sums[] = isSet('VKPN_F16_SUMS') ? ['f16'] : ['f32', 'f16'];
   const shape = asked === undefined ? bestShape(info.matrixShapes[path], sums) : askedShape(info, path, asked, sums);

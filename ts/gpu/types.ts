@@ -32,7 +32,7 @@ export interface DeviceInfo {
   /** Bytes of the device-local heaps, and of the budget left (VK_EXT_memory_budget; else equal to heap). */
   memoryBytes: number;
   memoryBudget: number;
-  subgroup: { size: number; min: number; max: number; sizeControl: boolean; fullSubgroups: boolean };
+  subgroup: { size: number; min: number; max: number; sizeControl: boolean; fullSubgroups: boolean; shuffle: boolean };
   limits: {
     maxStorageBufferRange: number;
     maxUniformBufferRange: number;

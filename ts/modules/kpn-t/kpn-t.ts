@@ -203,7 +203,7 @@ export class KpnT implements ModuleInstance {
     // Backward.
     const dK = made === 'apart' ? ctx.buffer('dK', g.pixels * outputsOf(m) * el) : undefined;
     const { dEdI, hasKernelGradient } = addFalling(cascade, dK && { state: k.state, image, K: out, dK });
-    const backward = [geo, r(k.state), r(image), layerWeights, r(act), r(out), r(filtered), r(diff), r(gradient), r(dEdI)];
+    const backward = [geo, r(k.state), r(image), layerWeights, r(act), r(out), r(diff), r(gradient), r(dEdI)];
     const partial = ctx.buffer('parts', sums * count * 4);
     if (dK) {
       if (!hasKernelGradient) node('dK', 'bck', 'dK', g.pixels, [...backward, w(dK)]);

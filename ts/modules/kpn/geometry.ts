@@ -2,7 +2,7 @@
 
 import { levelSizes, noiseGains, type ModelSpec } from '../../model/spec.js';
 
-/** Levels of the box pyramid that one dispatch makes, from blocks of 16x16 pixels; deeper ones come from the level before. */
+/** Levels of the box pyramid that one dispatch makes, from blocks of 32x32 pixels; deeper ones come from the level before. */
 export const MIP_DEPTH = 5;
 
 export interface Level {

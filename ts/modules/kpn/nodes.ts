@@ -11,8 +11,8 @@ export const r = (buffer: PlanBuffer): Use => ({ buffer, access: 'r' });
 export const w = (buffer: PlanBuffer): Use => ({ buffer, access: 'w' });
 export const rw = (buffer: PlanBuffer): Use => ({ buffer, access: 'rw' });
 
-/** Width and height of the blocks that a workgroup of `mip` takes through the levels. */
-const MIP_BLOCK = 16;
+/** Width and height of the blocks that a workgroup of `mip` takes through the levels, four pixels an invocation. */
+const MIP_BLOCK = 32;
 
 /** Push constants, 32-bit unsigned. */
 export const push = (...values: number[]): Uint8Array => new Uint8Array(Uint32Array.from(values).buffer);
@@ -57,7 +57,7 @@ export function addPyramid(node: AddNode, m: ModelSpec, g: Geometry, variant: 'f
   const depth = m.combine === 'prediff' ? m.levels + 1 : m.levels;
   const direct = m.pyramid === 'box' ? Math.min(depth, MIP_DEPTH) : 1;
   const { width, height } = g.levels[0]!;
-  const blocks: Grid = { groups: [ceilDiv(width, MIP_BLOCK), ceilDiv(height, MIP_BLOCK), g.tiles], local: MIP_BLOCK ** 2 };
+  const blocks: Grid = { groups: [ceilDiv(width, MIP_BLOCK), ceilDiv(height, MIP_BLOCK), g.tiles], local: MIP_BLOCK ** 2 / 4 };
   node('mip', 'mip', variant, blocks, [geo, r(input), w(mip)], push(direct));
   for (let i = direct - 1; i + 1 < depth; ++i) node(`mip ${i + 1}`, 'down', variant, level(i + 1), [geo, rw(mip)], push(i));
   if (m.combine === 'prediff') node('detail', 'detail', variant, g.pixels, [geo, r(mip), w(image)]);
