@@ -59,6 +59,8 @@ describe('the shape', () => {
     expect(listedPath(gpu(nvidia, nvidia), 'nv', { VKPN_NO_NV: '1' })).toEqual({ why: 'VKPN_NO_NV is set' });
     expect(listedPath(gpu(nvidia), 'khr', { VKPN_NO_KHR: '0', VKPN_NO_NV: '1' })).toEqual({ shape: { m: 16, n: 16, k: 16 } });
     expect(listed(gpu(nvidia), 'nv')).toEqual({ why: 'the device has no VK_NV_cooperative_matrix' });
+    const { subgroup } = gpu(nvidia);
+    expect(listed(gpu(nvidia, [], { subgroup: { ...subgroup, shuffle: false } }), 'khr')).toEqual({ why: "the device's subgroups can't shuffle" });
     expect(listed(gpu([shape('16x16x16', 'f32', { scope: 'workgroup' })]), 'khr')).toEqual({ why: expect.stringMatching(/VK_KHR_cooperative_matrix lists no f16\*f16\+f32 or \+f16 shape/) });
   });
 
