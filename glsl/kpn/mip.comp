@@ -36,11 +36,12 @@ void main() {
     uint from = tile * uint(size.x * size.y) + uint(there.y * size.x + there.x);
     under[q] = READ_PICTURE(tilePairs, INPUT_F32, from).rgb;
     if (f != there) continue;
+    uint to = levelBase(0, tile) + uint(f.y * size.x + f.x);
 #ifndef F32
-    if (!INPUT_F32) mipQuad[levelBase(0, tile) + uint(f.y * size.x + f.x)] = uvec2(tilePairs[from].x, (tilePairs[from].y & 0xffffu) | 0x3c000000u); // what is f16 needs no rounding
+    if (!INPUT_F32) mipQuad[to] = uvec2(tilePairs[from].x, (tilePairs[from].y & 0xffffu) | 0x3c000000u); // what is f16 needs no rounding
     else
 #endif
-    mipQuad[levelBase(0, tile) + uint(f.y * size.x + f.x)] = packQuad(vec4(under[q], 1.0));
+    mipQuad[to] = packQuad(vec4(under[q], 1.0));
   }
   vec3 v = meanOf(under[0], under[1], under[2], under[3]);
   int n = BLOCK;
