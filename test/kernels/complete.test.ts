@@ -17,7 +17,7 @@ const everyPath = [...byPath, 'plain.tiled', 'khr.half', 'khr.half.rolled', 'nv.
 /** What a test contains that runs variants without naming each. Rolled ones are what a path takes on CPU drivers, or mostly. */
 const COVERS: readonly (readonly [RegExp, (variant: string) => boolean])[] = [
   [/\.each\(STORAGES\)/, (v) => ['f16', 'f32'].includes(v)],
-  [/\.each\(PATHS\)/, (v) => byPath.includes(v)],
+  [/\.each\((LONG_)?PATHS\)/, (v) => byPath.includes(v)],
   [/\.each\(ALL_PATHS\)|of ALL_PATHS\b/, (v) => everyPath.includes(v)],
   [/\.each\(LAYER_VARIANTS\)/, (v) => [...everyPath, 'f32'].includes(v)],
   [/`infer\.\$\{/, (v) => v.startsWith('infer.') && everyPath.includes(v.slice('infer.'.length))],

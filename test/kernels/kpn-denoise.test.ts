@@ -4,7 +4,7 @@ import { pairwise, picture, random, makeImage, toHalf, type PictureKind } from '
 import { useDevice } from '../unit/gpu-harness.js';
 import { checkDenoised as check } from './inference-check.js';
 import { pictureOf, runInference, type InferenceCase } from './inference-run.js';
-import { ALL_PATHS, PATHS, selectPath } from './paths.js';
+import { ALL_PATHS, LONG_PATHS, PATHS, selectPath } from './paths.js';
 import { OPTIONS, testWeights } from './step-cases.js';
 import { values, type PictureFormat } from './step-run.js';
 
@@ -55,7 +55,7 @@ const cases = [
 ] satisfies Row[];
 const nameOf = (r: Row): string => Object.values(r).map((v) => (typeof v === 'object' && 'size' in v ? `${v.levels} levels of ${v.tiles} ${v.size.join('x')}` : String(v))).join(' ');
 
-describe.each(PATHS)('path %s', (path) => {
+describe.each(LONG_PATHS)('path %s', (path) => {
   const count = { known: 0, all: 0 };
   test.each(cases.map((row, i) => [nameOf(row), row, i] as const))('%s', async (_, row, i) => {
     const c = { ...caseOf(row, 50 + i), path };

@@ -8,6 +8,8 @@ const device = listDevices()[0]!;
 
 const MATRICES = ['khr', 'nv'] as const;
 export const PATHS: readonly string[] = ['plain', ...MATRICES.filter((name) => 'shape' in testedPath(device, name))];
+/** For what takes long: on drivers for the CPU one, as of the two that `npm test` takes the first has plain alone, and the second matrices. */
+export const LONG_PATHS: readonly string[] = device.type === 'cpu' ? PATHS.slice(-1) : PATHS;
 
 const matrices = PATHS.filter((path) => path !== 'plain');
 /** Those with matrices; where there is none, khr, whose tests `onMatrices` then skips under the names that they have elsewhere. */

@@ -1,9 +1,8 @@
 // A whole training step against the reference (SPEC 1 to 3): every tensor, every option pairwise, small and odd sizes.
 import { ADAM_DEFAULTS, gradientNorm } from '../reference/index.js';
-import { listDevices } from '../../ts/gpu/index.js';
 import { useDevice } from '../unit/gpu-harness.js';
 import { adamUpdate, type MomentErrors } from './expected.js';
-import { PATHS } from './paths.js';
+import { LONG_PATHS } from './paths.js';
 import { checkOverflow, checkStep, checkUpdate, compare, stateAtStart, stateAfter, Tensors } from './step-check.js';
 import { checkWhole } from './step-whole.js';
 import { NARROW, listedCases, pairwiseCases } from './step-cases.js';
@@ -24,8 +23,7 @@ async function check(c: StepCase): Promise<void> {
   expect(updated).toBe(true);
 }
 
-// On every path; drivers on the CPU, which are slow, take one: the first driver of `npm test` has plain, the second matrices.
-describe.each(listDevices()[0]!.type === 'cpu' ? PATHS.slice(-1) : PATHS)('32 wide, all options pairwise, path %s', (path) => {
+describe.each(LONG_PATHS)('32 wide, all options pairwise, path %s', (path) => {
   test.each(pairwiseCases({ context: NARROW, layers: [1, 2] }, { width: 32 }))('$name', ({ c }) => check({ ...c, path }));
 });
 
