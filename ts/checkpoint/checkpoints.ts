@@ -8,14 +8,14 @@ import { InputError, OutputError, VkpnError } from '../errors.js';
 import type { Device, DeviceInfo } from '../gpu/types.js';
 import type { DevicePlan } from '../graph/device-plan.js';
 import type { CheckedGraph } from '../graph/run.js';
-import type { RunNode } from '../graph/shapes.js';
+import { trains, type RunNode } from '../graph/shapes.js';
 import { vkpnVersion } from '../root.js';
 import { bestIn, findCheckpoint, removeIfEmpty, removeLeftovers, setAside, storeCheckpoint, type Found } from './folder.js';
 import { CHECKPOINT_VERSION, encodeCheckpoint, sha256Hex, type CheckpointInfo, type Json, type Score, type Tensor } from './format.js';
 import { differences } from './graph-lines.js';
 import { inputLines } from './inputs.js';
 import { Lock } from './lock.js';
-import { hostState, readTensors, restoreHostState, savedBuffers, seedsOf, trains, writeTensors } from './state.js';
+import { hostState, readTensors, restoreHostState, savedBuffers, seedsOf, writeTensors } from './state.js';
 
 export type Interval = { seconds: number } | { frames: number };
 

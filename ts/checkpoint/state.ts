@@ -74,8 +74,5 @@ export function seedsOf(run: readonly RunNode[]): Record<string, number> {
   return Object.fromEntries(run.filter((r) => r.node.type.params.some((p) => p.name === 'seed' && p.type === 'int')).map((r) => [r.node.key, r.node.params.int('seed')]));
 }
 
-/** Whether a run of these modules is one worth checkpoints of its own accord. */
-export const trains = (run: readonly RunNode[]): boolean => run.some((r) => r.instance.trains?.() ?? false);
-
 /** The buffers' bytes. */
 export const savedBytes = (saved: readonly { buffer: PlanBuffer }[]): number => saved.reduce((sum, s) => sum + s.buffer.bytes, 0);

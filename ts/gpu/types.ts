@@ -100,8 +100,8 @@ export interface BufferView {
 }
 
 /**
- * `lead`: in a repetition that follows another the op takes part so many barriers earlier, in the repetition before if there are not so many before it; one that
- * leads to it by one barrier too many is a fault of the caller's. 0: it stays.
+ * `lead`: in a repetition that follows another the op takes part so many barriers earlier, in the repetition before if there are not so many before it. That
+ * nothing it touches is in the way there is the caller's to see to. 0: it stays.
  */
 export type Op =
   | { op: 'dispatch'; kernel: Kernel; bindings: BufferView[]; push?: Uint8Array; groups: [number, number, number]; label?: string; lead?: number }

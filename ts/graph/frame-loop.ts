@@ -2,11 +2,10 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Checkpoints } from '../checkpoint/checkpoints.js';
-import { trains } from '../checkpoint/state.js';
 import { OutputError, type VkpnError } from '../errors.js';
 import type { Device } from '../gpu/types.js';
 import type { FramePlan } from './device-plan.js';
-import type { RunNode } from './shapes.js';
+import { trains, type RunNode } from './shapes.js';
 import type { FrameContext, Port, Status } from './types.js';
 
 export interface LoopOptions {

@@ -1,7 +1,7 @@
 // Nodes in order, buffers with lifetimes and shared memory, barriers: what a frame does, before any GPU object exists.
 
 import type { DeviceInfo } from '../gpu/types.js';
-import { shapeBytes, type RunNode } from './shapes.js';
+import { shapeBytes, trains, type RunNode } from './shapes.js';
 import type { BuildContext, NodeDesc, PlanBuffer, Port, PortShape } from './types.js';
 import { isInput } from './graph.js';
 
@@ -54,9 +54,9 @@ export function makePlan(run: readonly RunNode[], device: DeviceInfo, options: P
   const barriers = findBarriers(used);
   const segments = segmentsOf(steps.length, barriers);
   // Only in training many frames follow each other. For pictures memory counts, which leads would keep from being shared.
-  const leads = run.some((r) => r.instance.trains?.()) ? findLeads(used, segments) : steps.map(() => 0);
+  const leads = trains(run) ? findLeads(used, segments) : steps.map(() => 0);
   const lifetimes = findLifetimes(steps, buffers, builder.kept);
-  const slots = shareMemory(buffers, inSegments(lifetimes, used, segments, leads), 1 + (segments.at(-1) ?? 0), options.shareMemory ?? true);
+  const slots = shareMemory(buffers, inSegments(lifetimes, used, segments, leads), countOf(segments), options.shareMemory ?? true);
   const slotOf = new Map(slots.flatMap((slot) => slot.buffers.map((b) => [b, slot] as const)));
   for (const step of steps)
     if (step.kind === 'node')
@@ -200,6 +200,9 @@ export function segmentsOf(steps: number, barriers: ReadonlySet<number>): number
   return Array.from({ length: steps }, (_, i) => (barriers.has(i) ? ++segment : segment));
 }
 
+/** How many segments a frame has. */
+const countOf = (segments: readonly number[]): number => 1 + (segments.at(-1) ?? 0);
+
 /**
  * The segments at a frame's end beside which the next frame's first ones may run. What trains ends with small sums that wait more than they compute; dispatches
  * further ahead fill the device themselves.
@@ -214,7 +217,7 @@ const conflict = <M>(a: readonly Access<M>[], b: readonly Access<M>[]): boolean 
  * a barrier between it and all steps, of both frames, that it may not overlap, in the same order as without leads.
  */
 export function findLeads<M>(steps: readonly Access<M>[][], segments: readonly number[]): number[] {
-  const count = 1 + (segments.at(-1) ?? 0);
+  const count = countOf(segments);
   const most = Math.min(MOST_LEAD, count - 1);
   const places: number[] = [];
   steps.forEach((step, i) => {
@@ -265,10 +268,9 @@ export function stepName(step: Step): string {
 
 /** Lifetimes of steps as lifetimes of segments, from the earliest that leads allow on. */
 export function inSegments(lifetimes: ReadonlyMap<PlanBuffer, Lifetime>, steps: readonly Access<PlanBuffer>[][], segments: readonly number[], leads: readonly number[]): Map<PlanBuffer, Lifetime> {
-  const end = segments.at(-1) ?? 0;
   return new Map([...lifetimes].map(([buffer, { last }]) => {
     const places = steps.flatMap((step, i) => (step.some((a) => a.memory === buffer) ? [segments[i]! - leads[i]!] : []));
-    return [buffer, { first: Math.min(...places), last: segments[last] ?? end }];
+    return [buffer, { first: Math.min(...places), last: segments[last] ?? countOf(segments) - 1 }];
   }));
 }
 

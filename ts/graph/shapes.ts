@@ -12,6 +12,9 @@ export interface RunNode {
   context: ShapeContext;
 }
 
+/** Whether one of these modules trains (ModuleInstance.trains): then the run is worth checkpoints, and its frames are many. */
+export const trains = (run: readonly RunNode[]): boolean => run.some((r) => r.instance.trains?.() ?? false);
+
 const bytesOf = { f16: 2, f32: 4, ui8: 1, ui16: 2 } as const;
 
 /** Bytes of what flows over a connection. */
